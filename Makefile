@@ -1,0 +1,64 @@
+# Two commands set everything up: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+WAV ?=
+
+.PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread wheel bench clean
+
+help:
+	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
+	@echo "make test      C tests, Python tests, ruff, mypy --strict"
+	@echo "make sanitize  the C core and its tests under ASan+UBSan and under TSan"
+	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
+	@echo "make bench     speed and latency beside the peers, into bench/results.md"
+	@echo "make clean     remove everything that was built"
+
+env: $(VENV)/ready
+
+# Build tools come from the package index, so a machine needs only a C compiler, make and Python with headers and venv.
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q "scikit-build-core>=0.11" "cffi>=1.17" cmake ninja
+	$(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
+	touch $@
+
+demo: env
+	$(BIN)/bargein demo $(if $(WAV),--wav "$(WAV)") --out out
+
+test: lint test-c test-python
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-c: env
+	$(BIN)/cmake -S . -B build/tests -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBARGEIN_TESTS=ON > /dev/null
+	$(BIN)/cmake --build build/tests -j $(JOBS)
+	$(BIN)/ctest --test-dir build/tests --output-on-failure -j $(JOBS)
+
+test-python: env
+	$(BIN)/pytest
+
+sanitize: sanitize-address sanitize-thread
+
+sanitize-address sanitize-thread: sanitize-%: env
+	$(BIN)/cmake -S . -B build/$* -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBARGEIN_TESTS=ON \
+	    -DBARGEIN_SANITIZE=$(if $(filter address,$*),address$(,)undefined,thread) > /dev/null
+	$(BIN)/cmake --build build/$* -j $(JOBS)
+	$(BIN)/ctest --test-dir build/$* --output-on-failure -j $(JOBS)
+
+, := ,
+
+wheel: env
+	$(BIN)/python -m build --outdir dist .
+
+bench: env
+	$(BIN)/python -m pip install -q ".[bench]"
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf build dist out $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

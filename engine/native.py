@@ -1,0 +1,60 @@
+"""The door to the C core, and the only module that knows cffi.
+
+`lib` holds the functions declared in the headers of csrc/. Their contracts (units, ranges, threads) stand there; the faces in
+`engine.audio` check arguments, so `lib` is not for direct use elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine import _native
+
+lib: Any = _native.lib
+_ffi: Any = _native.ffi
+
+ALIGNMENT = 64
+
+
+class Block:
+    """Memory for one C block: 64-byte aligned, zeroed, every page touched, alive as long as this object."""
+
+    def __init__(self, size: int) -> None:
+        if size <= 0:
+            raise ValueError(f"block size is {size}: the configuration was refused by the C core")
+        self._memory = np.zeros(size + ALIGNMENT, dtype=np.uint8)
+        self._memory.fill(0)  # touches every page now, so that an audio thread never takes the page fault
+        offset = -self._memory.ctypes.data % ALIGNMENT
+        self.view = self._memory[offset : offset + size]
+
+    def pointer(self, ctype: str) -> Any:
+        """The block's address as `ctype`, e.g. "rt_ring *". Keep the Block alive while the pointer is used."""
+        return _ffi.cast(ctype, self.view.ctypes.data)
+
+
+def address(array: np.ndarray[Any, Any], ctype: str) -> Any:
+    """The address of a C-contiguous array as `ctype`, e.g. "float *". Keep the array alive while it is used."""
+    return _ffi.cast(ctype, array.ctypes.data)
+
+
+def buffer(data: bytes | bytearray | memoryview) -> Any:
+    """A read-only `char *` view of bytes-like data, without a copy."""
+    return _ffi.from_buffer(data)
+
+
+def new(ctype: str, initial: Any = None) -> Any:
+    """A zeroed C struct or value owned by the returned object, e.g. new("rt_gate_config *")."""
+    return _ffi.new(ctype, initial) if initial is not None else _ffi.new(ctype)
+
+
+def text(pointer: Any) -> str:
+    """A C string as str."""
+    value: bytes = _ffi.string(pointer)
+    return value.decode()
+
+
+def status_text(status: int) -> str:
+    """What a status code of the core means."""
+    return text(lib.rt_status_text(status))
