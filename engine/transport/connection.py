@@ -1,0 +1,22 @@
+"""The one contract between a session and whatever carries its messages."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Connection(Protocol):
+    """One end of an open, ordered, reliable stream of messages, one event each. Used from one asyncio loop.
+
+    A WebSocket, a pair in memory or a data channel. `send` waits while the peer is slow (back-pressure); one task sends and one
+    receives at a time.
+    """
+
+    async def send(self, data: bytes | str) -> None:
+        """Hand one message over. Raises `ConnectionLost` when the connection has ended."""
+
+    async def receive(self) -> bytes | str:
+        """The next message. Raises `ConnectionLost` with the close code once the connection has ended."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the connection. Closing twice is allowed; the first code counts."""

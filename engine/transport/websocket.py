@@ -1,0 +1,124 @@
+"""The client's WebSocket: compression off (audio does not shrink), message size and queues bounded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import websockets.asyncio.client as client
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+
+from engine.errors import ConfigError, ConnectionLost, TransportError
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # 250 s of base64 PCM in one event; a larger message closes with 1009
+MAX_QUEUED_MESSAGES = 32  # received and not yet read; then the socket is not read further (back-pressure)
+WRITE_LIMIT_BYTES = 256 * 1024  # written and not yet taken by the kernel; then send() waits
+
+
+class WebSocketConnection:
+    """`Connection` over an open WebSocket."""
+
+    def __init__(self, socket: client.ClientConnection) -> None:
+        self._socket = socket
+
+    async def send(self, data: bytes | str) -> None:
+        try:
+            # Events are text frames; bytes from the encoder are UTF-8 already and need no second copy.
+            await self._socket.send(data, text=True)
+        except ConnectionClosed as error:
+            raise _lost(error) from None
+
+    async def receive(self) -> bytes | str:
+        try:
+            return await self._socket.recv(decode=False)
+        except ConnectionClosed as error:
+            raise _lost(error) from None
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        await self._socket.close(code, reason)
+
+
+def _lost(error: ConnectionClosed) -> ConnectionLost:
+    received, sent = error.rcvd, error.sent
+    if received is not None:
+        return ConnectionLost(received.code, received.reason)
+    if sent is not None:
+        remedy = f"a message was larger than {MAX_MESSAGE_BYTES} bytes" if sent.code == 1009 else sent.reason
+        return ConnectionLost(sent.code, remedy)
+    return ConnectionLost(1006, "the connection broke without a close frame")
+
+
+def without_secrets(url: str) -> str:
+    """The URL as it may be shown: no user, password or query."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port else "")
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+@asynccontextmanager
+async def connect(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    max_size: int = MAX_MESSAGE_BYTES,
+    open_timeout: float = 10.0,
+) -> AsyncIterator[WebSocketConnection]:
+    """Open `url` (ws or wss) and yield the connection; leaving the block closes it.
+
+    `max_size` bounds one message in bytes, `open_timeout` the handshake in seconds. Raises `ConfigError` for a URL that is no
+    WebSocket URL, `TransportError` when the server is absent, refuses or speaks something else. Header values never appear in
+    an error.
+    """
+    shown = _checked(url)
+    try:
+        socket = await client.connect(
+            url,
+            additional_headers=dict(headers or {}),
+            compression=None,
+            max_size=max_size,
+            max_queue=MAX_QUEUED_MESSAGES,
+            write_limit=WRITE_LIMIT_BYTES,
+            open_timeout=open_timeout,
+            ping_timeout=None,
+            close_timeout=2.0,
+            user_agent_header="bargein",
+        )
+    except InvalidURI as error:
+        raise ConfigError(f"url is {shown!r}, which is no WebSocket URL: {type(error).__name__}") from None
+    except InvalidStatus as error:
+        raise TransportError(_refused(shown, error)) from None
+    except (InvalidHandshake, InvalidMessage, EOFError) as error:
+        raise TransportError(f"{shown} does not answer as a WebSocket server ({type(error).__name__})") from None
+    except TimeoutError:
+        raise TransportError(f"{shown} did not answer within {open_timeout:g} s") from None
+    except OSError as error:
+        raise TransportError(f"cannot reach {shown}: {error.strerror or error}") from None
+    try:
+        yield WebSocketConnection(socket)
+    finally:
+        await socket.close()
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        shown = without_secrets(url)
+    except ValueError:
+        raise ConfigError("url cannot be parsed: give ws://HOST:PORT/PATH or wss://HOST/PATH") from None
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise ConfigError(f"url is {shown!r}: give ws://HOST:PORT/PATH or wss://HOST/PATH")
+    return shown
+
+
+def _refused(shown: str, error: InvalidStatus) -> str:
+    status = error.response.status_code
+    hint = {
+        401: "the key is missing or wrong",
+        403: "the key may not use this, or the Host or Origin is not allowed",
+        404: "there is no Realtime endpoint at this path",
+        429: "too many requests; try again later",
+        503: "the server is full; try again later",
+    }.get(status, "the server refused")
+    return f"{shown} answered {status}: {hint}"
