@@ -27,18 +27,12 @@ def declarations(csrc: Path) -> tuple[str, list[str]]:
     return "\n".join(parts), names
 
 
-def _rank(path: Path) -> int:
+def _rank(header: Path) -> int:
     """Order headers by how deep they include others, so that types are declared before they are used."""
-    seen: set[Path] = set()
-
-    def depth(header: Path) -> int:
-        if header in seen or not header.exists():
-            return 0
-        seen.add(header)
-        included = re.findall(r'#include "([^"]+)"', header.read_text(encoding="utf-8"))
-        return 1 + max((depth(header.parent / name) for name in included), default=0)
-
-    return depth(path)
+    if not header.exists():
+        return 0
+    included = re.findall(r'#include "([^"]+)"', header.read_text(encoding="utf-8"))
+    return 1 + max((_rank(header.parent / name) for name in included), default=0)
 
 
 def main(csrc: str, output: str) -> None:

@@ -1,0 +1,166 @@
+/* The capture half of duplex.h: what was heard, whether it is speech, and what of it is sent. */
+#include "duplex.h"
+#include "ftz.h"
+#include "g711.h"
+#include "pcm.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SPEECH_HOPS 2 /* 20 ms at the threshold begin speech */
+#define PAUSE_HOPS 15 /* 150 ms below it end it */
+
+static void post(rt_duplex *d, uint32_t kind, uint32_t value)
+{
+    rt_capture *c = &d->capture;
+    rt_event event = {kind, value, c->stats.hops * RT_HOP};
+    if (rt_ring_write(rt_duplex_part(d, c->events_offset), &event, 1) == 0)
+        c->stats.lost_events++;
+}
+
+static void encode(rt_duplex *d, const float *hop, rt_record *record)
+{
+    if (d->config.send_format == RT_PCM16) {
+        int16_t samples[RT_HOP];
+        rt_pcm_from_float(hop, samples, RT_HOP);
+        memcpy(record->payload, samples, sizeof samples);
+        record->bytes = sizeof samples;
+        return;
+    }
+    float narrow[RT_HOP / 3 + 1];
+    uint32_t n = rt_resample_process(rt_duplex_part(d, d->capture.encode_offset), hop, RT_HOP, narrow, RT_HOP / 3 + 1);
+    if (d->config.send_format == RT_ULAW)
+        rt_ulaw_encode_float(narrow, record->payload, n);
+    else
+        rt_alaw_encode_float(narrow, record->payload, n);
+    record->bytes = n;
+}
+
+static void send(rt_duplex *d, const float *hop, uint64_t number, uint32_t flags)
+{
+    rt_capture *c = &d->capture;
+    rt_ring *ring = rt_duplex_part(d, c->records_offset);
+    uint32_t room = 1;
+    rt_record *record = rt_ring_reserve(ring, &room);
+    if (room == 0) {
+        c->stats.lost_records++;
+        return;
+    }
+    record->position = number * RT_HOP;
+    record->flags = flags;
+    encode(d, hop, record);
+    rt_ring_commit(ring, 1);
+    c->stats.records++;
+}
+
+static void follow_speech(rt_duplex *d, float probability)
+{
+    rt_capture *c = &d->capture;
+    int speech = probability >= d->config.speech_threshold && probability > 0.0f;
+    c->loud_hops = speech ? c->loud_hops + 1 : 0;
+    c->quiet_hops = speech ? 0 : c->quiet_hops + 1;
+    if (!c->speaking && c->loud_hops >= SPEECH_HOPS) {
+        c->speaking = 1;
+        post(d, RT_EVENT_SPEECH_STARTED, 0);
+    } else if (c->speaking && c->quiet_hops >= PAUSE_HOPS) {
+        c->speaking = 0;
+        post(d, RT_EVENT_SPEECH_STOPPED, 0);
+    }
+}
+
+static int decide(rt_duplex *d, float probability)
+{
+    static const uint32_t kinds[] = {0, RT_EVENT_DUCKED, RT_EVENT_CONFIRMED, RT_EVENT_RESTORED, RT_EVENT_RELEASED};
+    rt_capture *c = &d->capture;
+    rt_interrupt_result result;
+    uint32_t playing = atomic_load_explicit(&d->playback.playing, memory_order_acquire);
+    rt_interrupt_process(rt_duplex_part(d, c->interrupt_offset), probability, playing, rt_playout_newest(rt_duplex_playout(d)), &result);
+    atomic_store_explicit(&c->latch, result.latch, memory_order_release);
+    atomic_store_explicit(&c->duck, result.duck, memory_order_release);
+    if (result.change != RT_CHANGE_NONE)
+        post(d, kinds[result.change], playing);
+    return result.hold;
+}
+
+static void hop_done(rt_duplex *d)
+{
+    static const float silence[RT_HOP];
+    rt_capture *c = &d->capture;
+    rt_gate *gate = rt_duplex_part(d, c->gate_offset);
+    rt_vad *vad = rt_duplex_part(d, c->vad_offset);
+    rt_gate_plan plan;
+    if (atomic_load_explicit(&d->mute, memory_order_acquire))
+        memset(c->hop, 0, sizeof c->hop);
+    rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
+    float probability = rt_vad_process(vad, c->hop);
+    follow_speech(d, probability);
+    int hold = decide(d, probability);
+    rt_gate_process(gate, c->hop, probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
+    uint64_t now = c->stats.hops;
+    for (uint32_t i = 0; i < plan.sound; i++)
+        send(d, rt_gate_hop(gate, plan.first + i), plan.first + i, plan.first + i < now ? RT_RECORD_LATE : 0);
+    if (plan.silence)
+        send(d, silence, now, RT_RECORD_SILENCE);
+    c->stats.hops++;
+    c->stats.probability = probability;
+    c->stats.level_peak = level.peak;
+    c->stats.level_rms = sqrtf(level.mean_square);
+    c->stats.floor_db = rt_vad_floor_db(vad);
+}
+
+/* The microphone's channel of `frames` device frames as float, NaN and infinities removed. */
+static void to_mono(const rt_duplex *d, const void *in, uint32_t first, float *out, uint32_t frames)
+{
+    uint32_t channels = d->config.capture_channels;
+    size_t at = (size_t)first * channels + d->config.capture_channel;
+    for (uint32_t i = 0; i < frames; i++, at += channels) {
+        float x = d->config.sample == RT_INT16 ? (float)((const int16_t *)in)[at] * (1.0f / 32768.0f) : ((const float *)in)[at];
+        out[i] = x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x == x ? x : 0.0f;
+    }
+}
+
+static void take(rt_duplex *d, const float *samples, uint32_t count)
+{
+    rt_capture *c = &d->capture;
+    while (count > 0) {
+        uint32_t n = RT_HOP - c->hop_fill < count ? RT_HOP - c->hop_fill : count;
+        memcpy(c->hop + c->hop_fill, samples, n * sizeof *samples);
+        c->hop_fill += n;
+        samples += n;
+        count -= n;
+        if (c->hop_fill == RT_HOP) {
+            c->hop_fill = 0;
+            hop_done(d);
+        }
+    }
+}
+
+static void wake(rt_duplex *d)
+{
+    rt_capture *c = &d->capture;
+    if (rt_ring_readable(rt_duplex_part(d, c->records_offset)) >= d->config.wakeup_records ||
+        rt_ring_readable(rt_duplex_part(d, c->events_offset)) > 0)
+        rt_wakeup_signal(&d->wakeup, &c->fired);
+}
+
+int rt_capture_process(rt_duplex *d, const void *in, uint32_t frames) RT_NONBLOCKING
+{
+    if (frames > d->config.max_block_frames)
+        return RT_BAD_ARGUMENT;
+    uint64_t mode = rt_ftz_begin();
+    rt_capture *c = &d->capture;
+    for (uint32_t first = 0; first < frames; first += RT_CHUNK) {
+        uint32_t n = frames - first < RT_CHUNK ? frames - first : RT_CHUNK;
+        if (in != NULL)
+            to_mono(d, in, first, c->mono, n);
+        else
+            memset(c->mono, 0, n * sizeof *c->mono);
+        take(d, c->resampled, rt_resample_process(rt_duplex_part(d, c->resample_offset), c->mono, n, c->resampled, RT_FIFO));
+    }
+    c->stats.frames += frames;
+    rt_gate_read_stats(rt_duplex_part(d, c->gate_offset), &c->stats.gate);
+    rt_board_publish(&c->board, &c->stats, sizeof c->stats);
+    wake(d);
+    rt_ftz_end(mode);
+    return RT_OK;
+}

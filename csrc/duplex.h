@@ -1,0 +1,179 @@
+/* duplex.h - the way of the sound: one microphone and one loudspeaker, two functions, two threads at most.
+ *
+ *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad ▶ interrupt ▶ gate ▶ [8 kHz] ▶ encode ▶ records (ring)
+ *   rt_playback_process: playout (queue) ▶ duck ▶ volume ▶ limit ▶ device rate ▶ channels ▶ loudspeaker
+ *
+ * Each belongs to one thread; where one callback has both directions rt_duplex_process calls both, capture first, so that a duck decided
+ * on this block is heard in this block. The halves share nothing but atomics with one writer each. A device callback, a pacer (pacer.h), a
+ * test or a benchmark calls the same functions: what a test hears is what a person hears.
+ *
+ * Device blocks are interleaved int16 or float, of any size up to max_block_frames, at any rate of 8 to 192 kHz. They are re-blocked
+ * into hops; the delay this adds (hop - gcd(hop, block)) is in rt_capture_latency and rt_playback_latency.
+ *
+ * The loop thread owns everything else here: it reads records and events, pushes sound into the playout (rt_duplex_playout), sets the
+ * controls. Records are 10 ms of sent sound in wire form with the position at which it was captured: the time map of captured and sent
+ * sound. When the record ring (records_ms) is full the newest hop is lost and counted; when an event ring is full the newest event is
+ * lost and counted. Positions are in samples at RT_RATE.
+ *
+ * Memory: rt_duplex_size bytes, brought by the caller, 64-byte aligned, no pointers inside. Work per hop: bounded by the blocks'.
+ */
+#ifndef RT_DUPLEX_H
+#define RT_DUPLEX_H
+
+#include "gate.h"
+#include "interrupt.h"
+#include "playout.h"
+#include "resample.h"
+#include "ring.h"
+#include "rt.h"
+#include "vad.h"
+
+/* cdef begin */
+typedef struct rt_duplex rt_duplex;
+
+enum rt_sample { RT_INT16 = 0, RT_FLOAT32 = 1 };
+enum { RT_RECORD_BYTES = 480, RT_EVENTS = 256, RT_MAX_CHANNELS = 32 };
+
+enum rt_record_flag {
+    RT_RECORD_SILENCE = 1, /* digital silence in place of what was captured here */
+    RT_RECORD_LATE = 2     /* sent after younger sound: pre-roll or held */
+};
+
+typedef struct rt_record {
+    uint64_t position; /* of its first sample in captured time */
+    uint32_t bytes;    /* of payload: 480 PCM16, 80 G.711 */
+    uint32_t flags;    /* enum rt_record_flag */
+    uint8_t payload[480];
+} rt_record;
+
+enum rt_event_kind {
+    RT_EVENT_SPEECH_STARTED = 1, /* near-end speech; value: 0 */
+    RT_EVENT_SPEECH_STOPPED = 2,
+    RT_EVENT_DUCKED = 3, /* value: generation */
+    RT_EVENT_CONFIRMED = 4,
+    RT_EVENT_RESTORED = 5,
+    RT_EVENT_RELEASED = 6,
+    RT_EVENT_PLAYING = 16, /* value: item; sound begins in this hop */
+    RT_EVENT_STARVED = 17,
+    RT_EVENT_FADING = 18,
+    RT_EVENT_SILENT = 19
+};
+
+typedef struct rt_event {
+    uint32_t kind;     /* enum rt_event_kind */
+    uint32_t value;
+    uint64_t position; /* start of the hop, captured time below 16, played time from 16 on */
+} rt_event;
+
+typedef struct rt_duplex_config {
+    uint32_t capture_rate_hz, playback_rate_hz; /* 8000..192000 */
+    uint32_t capture_channels, playback_channels; /* 1..32 */
+    uint32_t capture_channel; /* the microphone's */
+    int sample;               /* enum rt_sample, both directions */
+    uint32_t max_block_frames; /* 1..96000 */
+    int send_format;          /* enum rt_format of the records */
+    uint32_t records_ms;      /* 2000..60000 of sent sound the record ring holds */
+    float speech_threshold;   /* 0..1, for the speech events */
+    float duck_gain;          /* 0..1, linear */
+    int wakeup_descriptor;    /* -1: none */
+    uint32_t wakeup_records;  /* 1..100 waiting before the loop is woken */
+    rt_gate_config gate;
+    rt_interrupt_config interrupt;
+    rt_playout_config playout;
+} rt_duplex_config;
+
+typedef struct rt_capture_stats {
+    uint64_t frames;       /* device frames taken */
+    uint64_t hops;
+    uint64_t records;      /* written */
+    uint64_t lost_records; /* the ring was full */
+    uint64_t lost_events;
+    float probability, level_peak, level_rms, floor_db; /* of the last hop */
+    rt_gate_stats gate;
+} rt_capture_stats;
+
+typedef struct rt_playback_stats {
+    uint64_t frames; /* device frames given */
+    uint64_t hops;
+    uint64_t lost_events;
+    uint64_t limited_hops; /* in which the limiter acted */
+    float level_peak, level_rms, gain; /* of the last hop */
+    rt_playout_stats playout;
+} rt_playback_stats;
+
+size_t rt_duplex_size(const rt_duplex_config *config);
+int rt_duplex_init(rt_duplex *duplex, const rt_duplex_config *config);
+void rt_duplex_reset(rt_duplex *duplex); /* only while no audio thread runs */
+
+/* Capture thread. `in`: frames * capture_channels samples; NULL counts as silence. */
+int rt_capture_process(rt_duplex *duplex, const void *in, uint32_t frames) RT_NONBLOCKING;
+/* Playback thread. `out`: frames * playback_channels samples. */
+int rt_playback_process(rt_duplex *duplex, void *out, uint32_t frames) RT_NONBLOCKING;
+/* Both, one thread. */
+int rt_duplex_process(rt_duplex *duplex, const void *in, void *out, uint32_t frames) RT_NONBLOCKING;
+
+/* Added delay in device frames for blocks of `block_frames`: filters and re-blocking. */
+double rt_capture_latency(const rt_duplex *duplex, uint32_t block_frames);
+double rt_playback_latency(const rt_duplex *duplex, uint32_t block_frames);
+
+/* Loop thread. */
+rt_playout *rt_duplex_playout(rt_duplex *duplex);
+uint32_t rt_duplex_read_records(rt_duplex *duplex, rt_record *records, uint32_t count);
+uint32_t rt_duplex_read_events(rt_duplex *duplex, rt_event *events, uint32_t count);
+void rt_duplex_arm(rt_duplex *duplex); /* wake the loop once when there is something to read */
+int rt_duplex_set_volume(rt_duplex *duplex, float volume); /* 0..4, linear */
+void rt_duplex_set_mute(rt_duplex *duplex, int mute);      /* the microphone: silence is heard and sent */
+void rt_duplex_set_turn_open(rt_duplex *duplex, int open); /* a turn is open on the server (gate mode PAUSE) */
+/* One snapshot each; RT_FULL as in playout.h. */
+int rt_capture_read_stats(const rt_duplex *duplex, rt_capture_stats *stats);
+int rt_playback_read_stats(const rt_duplex *duplex, rt_playback_stats *stats);
+/* cdef end */
+
+#include "board.h"
+#include "wakeup.h"
+
+#include <stdatomic.h>
+
+enum { RT_CHUNK = 480, RT_FIFO = 4096 };
+
+/* rt_playback_stats less the playout's, which has a snapshot of its own. */
+typedef struct rt_playback_figures {
+    uint64_t frames, hops, lost_events, limited_hops;
+    float level_peak, level_rms, gain, unused;
+} rt_playback_figures;
+
+/* What the capture half owns. Offsets are from the start of rt_duplex. */
+typedef struct rt_capture {
+    size_t resample_offset, encode_offset, vad_offset, interrupt_offset, gate_offset, records_offset, events_offset;
+    uint32_t hop_fill, fired, loud_hops, quiet_hops;
+    int speaking;
+    float mono[RT_CHUNK], hop[RT_HOP];
+    float resampled[RT_FIFO];
+    rt_capture_stats stats;
+    _Alignas(64) _Atomic uint32_t duck, latch; /* read by the playback half */
+    rt_board board;
+} rt_capture;
+
+typedef struct rt_playback {
+    size_t playout_offset, resample_offset, events_offset;
+    uint32_t fifo_first, fifo_count, fired;
+    uint32_t last_item;
+    int last_state;
+    float gain, limit_gain;
+    float hop[RT_HOP], fifo[RT_FIFO], spread[RT_CHUNK];
+    rt_playback_figures stats;
+    _Alignas(64) _Atomic uint32_t playing; /* read by the capture half */
+    rt_board board;
+} rt_playback;
+
+struct rt_duplex {
+    rt_duplex_config config;
+    rt_wakeup wakeup;
+    _Alignas(64) _Atomic uint32_t volume_bits, mute, turn_open; /* by the loop */
+    _Alignas(64) rt_capture capture;
+    _Alignas(64) rt_playback playback;
+};
+
+static inline void *rt_duplex_part(rt_duplex *duplex, size_t offset) { return (unsigned char *)duplex + offset; }
+
+#endif

@@ -1,0 +1,108 @@
+#include "interrupt.h"
+
+#include <string.h>
+
+#define HOP_MS 10u
+#define LONGEST_HOLD_HOPS 200u /* with the longest pre-roll this fits the gate's history */
+
+enum { IDLE = 0, DUCKED = 1, CONFIRMED = 2 };
+
+size_t rt_interrupt_size(void) { return RT_ALIGN64(sizeof(rt_interrupt)); }
+
+int rt_interrupt_init(rt_interrupt *interrupt, const rt_interrupt_config *config)
+{
+    if (config->policy < RT_POLICY_EITHER || config->policy > RT_POLICY_NEVER || config->confirm_ms < 10 || config->confirm_ms > 1000 ||
+        config->restore_ms < 10 || config->restore_ms > 2000 || !(config->threshold >= 0.0f && config->threshold <= 1.0f))
+        return RT_BAD_ARGUMENT;
+    interrupt->config = *config;
+    rt_interrupt_reset(interrupt);
+    return RT_OK;
+}
+
+void rt_interrupt_reset(rt_interrupt *interrupt)
+{
+    interrupt->state = IDLE;
+    interrupt->duck = interrupt->latch = 0;
+    interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
+}
+
+static int holds(const rt_interrupt *interrupt)
+{
+    return interrupt->config.policy == RT_POLICY_EITHER || interrupt->config.policy == RT_POLICY_LOCAL;
+}
+
+static void count_speech(rt_interrupt *interrupt, int speech)
+{
+    interrupt->held_hops++;
+    if (speech) {
+        interrupt->speech_halves += 2;
+        interrupt->quiet_hops = 0;
+    } else {
+        interrupt->speech_halves -= interrupt->speech_halves > 0;
+        interrupt->quiet_hops++;
+    }
+}
+
+static int sustained(const rt_interrupt *interrupt)
+{
+    return interrupt->speech_halves * HOP_MS >= 2 * interrupt->config.confirm_ms || interrupt->held_hops >= LONGEST_HOLD_HOPS;
+}
+
+static void to_idle(rt_interrupt *interrupt)
+{
+    interrupt->state = IDLE;
+    interrupt->duck = 0;
+}
+
+static void duck(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_result *result)
+{
+    interrupt->state = DUCKED;
+    interrupt->duck = newest;
+    interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
+    count_speech(interrupt, 1);
+    result->change = RT_CHANGE_DUCKED;
+}
+
+static void while_ducked(rt_interrupt *interrupt, int speech, uint32_t playing, uint32_t newest, rt_interrupt_result *result)
+{
+    count_speech(interrupt, speech);
+    if (playing == 0) {
+        to_idle(interrupt);
+        result->hold = RT_HOLD_SEND;
+        result->change = RT_CHANGE_RELEASED;
+    } else if (holds(interrupt) && sustained(interrupt)) {
+        interrupt->state = CONFIRMED;
+        interrupt->duck = interrupt->latch = newest;
+        result->hold = RT_HOLD_SEND;
+        result->change = RT_CHANGE_CONFIRMED;
+    } else if (interrupt->quiet_hops * HOP_MS >= interrupt->config.restore_ms) {
+        to_idle(interrupt);
+        result->hold = RT_HOLD_DROP;
+        result->change = RT_CHANGE_RESTORED;
+    }
+}
+
+void rt_interrupt_process(rt_interrupt *interrupt, float probability, uint32_t playing, uint32_t newest,
+                          rt_interrupt_result *result) RT_NONBLOCKING
+{
+    int speech = probability >= interrupt->config.threshold && probability > 0.0f;
+    result->hold = RT_HOLD_OFF;
+    result->change = RT_CHANGE_NONE;
+    if (interrupt->state == DUCKED)
+        while_ducked(interrupt, speech, playing, newest, result);
+    else if (interrupt->state == CONFIRMED && (playing == 0 || playing > interrupt->latch))
+        to_idle(interrupt);
+    if (interrupt->state == IDLE && result->change == RT_CHANGE_NONE && speech && playing != 0 &&
+        interrupt->config.policy != RT_POLICY_NEVER)
+        duck(interrupt, newest, result);
+    if (interrupt->state == DUCKED && holds(interrupt))
+        result->hold = RT_HOLD_ON;
+    result->duck = interrupt->duck;
+    result->latch = interrupt->latch;
+}
+
+uint32_t rt_interrupt_latency(const rt_interrupt *interrupt)
+{
+    (void)interrupt;
+    return 0;
+}

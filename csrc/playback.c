@@ -1,0 +1,136 @@
+/* The playback half of duplex.h: from the queue to the loudspeaker. */
+#include "duplex.h"
+#include "ftz.h"
+#include "pcm.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LIMIT_ATTACK 48      /* samples, 2 ms */
+#define LIMIT_RELEASE 1.05f  /* gain regained per hop, 0.4 dB */
+
+static void post(rt_duplex *d, uint32_t kind, uint32_t value)
+{
+    rt_playback *p = &d->playback;
+    rt_event event = {kind, value, p->stats.hops * RT_HOP};
+    if (rt_ring_write(rt_duplex_part(d, p->events_offset), &event, 1) == 0)
+        p->stats.lost_events++;
+}
+
+static void report(rt_duplex *d, const rt_playout *playout)
+{
+    static const uint32_t kinds[] = {RT_EVENT_SILENT, RT_EVENT_PLAYING, RT_EVENT_STARVED, RT_EVENT_FADING};
+    rt_playback *p = &d->playback;
+    int state = (int)atomic_load_explicit(&playout->state, memory_order_relaxed);
+    uint32_t item = atomic_load_explicit(&playout->last_item, memory_order_relaxed);
+    /* an item shorter than a hop begins and ends unseen by the state alone */
+    if (item != p->last_item && state == RT_SILENT)
+        post(d, RT_EVENT_PLAYING, item);
+    if (state != p->last_state || (item != p->last_item && state == RT_PLAYING))
+        post(d, kinds[state], item);
+    else if (item != p->last_item && state == RT_SILENT)
+        post(d, RT_EVENT_SILENT, item);
+    p->last_state = state;
+    p->last_item = item;
+}
+
+static float volume(const rt_duplex *d)
+{
+    uint32_t bits = atomic_load_explicit(&d->volume_bits, memory_order_acquire);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Duck and volume along one 10 ms ramp. Sound at gain 1 passes untouched. */
+static void apply_gain(rt_duplex *d, uint32_t generation)
+{
+    rt_playback *p = &d->playback;
+    uint32_t ducked = atomic_load_explicit(&d->capture.duck, memory_order_acquire);
+    float full = volume(d);
+    /* In the hop that ends in silence the gain stands still, since an interruption's fade may still sound in it. */
+    float to = generation == 0 ? p->gain : generation <= ducked ? full * d->config.duck_gain : full;
+    if (to != p->gain)
+        rt_pcm_ramp(p->hop, RT_HOP, p->gain, to);
+    else if (to != 1.0f)
+        rt_pcm_gain(p->hop, RT_HOP, to);
+    p->gain = generation == 0 ? full : to;
+}
+
+/* Holds the peak of a hop at full scale: gain falls within 2 ms, rises slowly, and what the attack lets through is clamped. */
+static void limit(rt_playback *p, float peak)
+{
+    float from = p->limit_gain, to = from * LIMIT_RELEASE < 1.0f ? from * LIMIT_RELEASE : 1.0f;
+    if (peak * to > 1.0f)
+        to = 1.0f / peak;
+    if (from == 1.0f && to == 1.0f)
+        return;
+    uint32_t ramp = to < from ? LIMIT_ATTACK : RT_HOP;
+    rt_pcm_ramp(p->hop, ramp, from, to);
+    rt_pcm_gain(p->hop + ramp, RT_HOP - ramp, to);
+    for (int i = 0; i < RT_HOP; i++)
+        p->hop[i] = p->hop[i] > 1.0f ? 1.0f : p->hop[i] < -1.0f ? -1.0f : p->hop[i];
+    p->limit_gain = to;
+    p->stats.limited_hops++;
+}
+
+static void make_hop(rt_duplex *d)
+{
+    rt_playback *p = &d->playback;
+    rt_playout *playout = rt_duplex_playout(d);
+    uint32_t latch = atomic_load_explicit(&d->capture.latch, memory_order_acquire);
+    uint32_t generation = rt_playout_process(playout, latch, p->hop);
+    atomic_store_explicit(&p->playing, generation, memory_order_release);
+    report(d, playout);
+    apply_gain(d, generation);
+    rt_pcm_level level = rt_pcm_measure(p->hop, RT_HOP);
+    limit(p, level.peak);
+    p->stats.hops++;
+    p->stats.level_peak = level.peak;
+    p->stats.level_rms = sqrtf(level.mean_square);
+    p->stats.gain = p->gain;
+    if (p->fifo_first > 0) {
+        memmove(p->fifo, p->fifo + p->fifo_first, p->fifo_count * sizeof *p->fifo);
+        p->fifo_first = 0;
+    }
+    p->fifo_count += rt_resample_process(rt_duplex_part(d, p->resample_offset), p->hop, RT_HOP, p->fifo + p->fifo_count,
+                                         RT_FIFO - p->fifo_count);
+}
+
+static void give(rt_duplex *d, void *out, uint32_t first, uint32_t frames)
+{
+    rt_playback *p = &d->playback;
+    uint32_t channels = d->config.playback_channels;
+    const float *mono = p->fifo + p->fifo_first;
+    size_t at = (size_t)first * channels;
+    if (d->config.sample == RT_FLOAT32) {
+        rt_pcm_spread(mono, (float *)out + at, channels, frames);
+    } else {
+        rt_pcm_spread(mono, p->spread, channels, frames);
+        rt_pcm_from_float(p->spread, (int16_t *)out + at, frames * channels);
+    }
+    p->fifo_first += frames;
+    p->fifo_count -= frames;
+}
+
+int rt_playback_process(rt_duplex *d, void *out, uint32_t frames) RT_NONBLOCKING
+{
+    if (frames > d->config.max_block_frames)
+        return RT_BAD_ARGUMENT;
+    uint64_t mode = rt_ftz_begin();
+    rt_playback *p = &d->playback;
+    uint32_t most = RT_CHUNK / d->config.playback_channels;
+    for (uint32_t first = 0; first < frames;) {
+        uint32_t n = frames - first < most ? frames - first : most;
+        while (p->fifo_count < n)
+            make_hop(d);
+        give(d, out, first, n);
+        first += n;
+    }
+    p->stats.frames += frames;
+    rt_board_publish(&p->board, &p->stats, sizeof p->stats);
+    if (rt_ring_readable(rt_duplex_part(d, p->events_offset)) > 0)
+        rt_wakeup_signal(&d->wakeup, &p->fired);
+    rt_ftz_end(mode);
+    return RT_OK;
+}

@@ -1,0 +1,144 @@
+/* playout.h - the queue of received speech, and the ledger of what became of every sample of it.
+ *
+ * The loop thread pushes sound in wire form (int16 at 24 kHz, or G.711 at 8 kHz), tagged with an item number and a generation; the
+ * playback thread takes one hop of mono float at RT_RATE at a time. A sample that was pushed is, for ever after, counted in exactly one
+ * of: waiting, played (left this block at full gain), faded (left it inside an interruption's fade), discarded. The counts are in
+ * source samples and per item; `played` is what `conversation.item.truncate` is computed from.
+ *
+ * Generations. Each span carries one; the loop thread opens them in rising order. Whatever is of the latched generation or an older
+ * one is faded out if it sounds (raised cosine, fade_ms, beginning with the next hop) and discarded if it waits, also when it is pushed
+ * later. The latch is the larger of two numbers, each with one writer: the capture thread's (an argument of process) and the loop's.
+ *
+ * Running dry. If the item was completed that is its end and nothing is altered. If not, it is an underrun: what was heard last is
+ * played on backwards under a 5 ms fade (no click; counted as concealed), and sound comes back under a 5 ms fade once refill_ms are
+ * waiting or the item is complete. A new response starts, unaltered, with start_ms waiting or when it is complete.
+ *
+ * Threads: push, complete, open, interrupt, retire belong to the loop thread; process to the playback thread; what others read is one snapshot
+ * (a sequence number tells a torn read, which is repeated a bounded number of times). Delay: 0 for PCM, that of the
+ * 8 to 24 kHz resampler for G.711; the ledger counts a G.711 sample as played when its centre has left the resampler.
+ * Work per hop: RT_HOP samples, at most 512 spans played and 1024 discarded. Memory: capacity_frames samples, 8192 spans, 64 items.
+ */
+#ifndef RT_PLAYOUT_H
+#define RT_PLAYOUT_H
+
+#include "rt.h"
+
+/* cdef begin */
+typedef struct rt_playout rt_playout;
+
+enum { RT_PLAYOUT_ITEMS = 64, RT_PLAYOUT_SPANS = 8192 };
+
+enum rt_playout_state { RT_SILENT = 0, RT_PLAYING = 1, RT_STARVED = 2, RT_FADING = 3 };
+
+typedef struct rt_playout_config {
+    int format;               /* enum rt_format of the queue */
+    uint32_t capacity_frames; /* source samples, 240..24000 * 600 */
+    uint32_t fade_ms;         /* 1..200, of an interruption */
+    uint32_t start_ms;        /* 0..2000 waiting before a response starts */
+    uint32_t refill_ms;       /* 0..2000 waiting before sound goes on after an underrun */
+} rt_playout_config;
+
+typedef struct rt_playout_item {
+    uint32_t item, generation;
+    uint64_t queued;    /* pushed so far */
+    uint64_t played;    /* left the block at full gain, or ducked later */
+    uint64_t faded;     /* left it inside an interruption's fade */
+    uint64_t discarded; /* never left it */
+    int complete;       /* its end was pushed */
+    int ended;          /* its end was reached, or discarded */
+} rt_playout_item;
+
+typedef struct rt_playout_stats {
+    int state;           /* enum rt_playout_state */
+    uint32_t generation; /* being played, 0 while silent */
+    uint32_t item;       /* played last */
+    uint64_t output;     /* samples at RT_RATE that left the block */
+    uint64_t queued, played, faded, discarded; /* source samples, all items */
+    uint64_t concealed;  /* samples at RT_RATE made up at underruns */
+    uint64_t underruns, interruptions;
+} rt_playout_stats;
+
+size_t rt_playout_size(const rt_playout_config *config);
+int rt_playout_init(rt_playout *playout, const rt_playout_config *config);
+void rt_playout_reset(rt_playout *playout);
+
+/* Loop thread. Open a generation (must be newer than the last; returns RT_BAD_ARGUMENT otherwise). */
+int rt_playout_open(rt_playout *playout, uint32_t generation);
+uint32_t rt_playout_newest(const rt_playout *playout) RT_NONBLOCKING;
+/* Queue up to `frames` samples of item (not 0). Returns how many were taken, or RT_FULL when there is no room for any or no row for a
+ * 65th live item, or RT_BAD_ARGUMENT for item 0, a generation never opened, or an item whose generation changed or that is complete. */
+int64_t rt_playout_push(rt_playout *playout, uint32_t item, uint32_t generation, const void *samples, uint32_t frames);
+/* No more samples of this item will come. RT_BAD_ARGUMENT for an unknown item, RT_FULL when the span queue has no room. */
+int rt_playout_complete(rt_playout *playout, uint32_t item);
+/* Forget the row of an item that has ended. RT_FULL while samples of it are waiting. */
+int rt_playout_retire(rt_playout *playout, uint32_t item);
+/* Latch this generation and all older ones. */
+void rt_playout_interrupt(rt_playout *playout, uint32_t generation);
+uint64_t rt_playout_waiting(const rt_playout *playout); /* source samples in the queue */
+
+/* Playback thread. Writes RT_HOP samples; `latch` as above. Returns the generation that sounds (or starves), 0 for silence. */
+uint32_t rt_playout_process(rt_playout *playout, uint32_t latch, float *out) RT_NONBLOCKING;
+
+/* RT_FULL if the playback thread was in the way 1000 times running. An item is read by the loop thread (RT_BAD_ARGUMENT if unknown),
+ * the statistics by any. */
+int rt_playout_read_item(const rt_playout *playout, uint32_t item, rt_playout_item *row);
+int rt_playout_read_stats(const rt_playout *playout, rt_playout_stats *stats);
+double rt_playout_latency(const rt_playout *playout); /* samples at RT_RATE */
+/* cdef end */
+
+#include "resample.h"
+#include "ring.h"
+
+#include <stdatomic.h>
+
+enum { RT_PLAYOUT_EDGE = 120, RT_PLAYOUT_LAG = 64 };
+
+/* A row's fields have one writer each: the loop thread the first group, the playback thread the second. Rows are used again, and the
+ * playback thread's counters are never set back: the loop thread remembers where they stood (base_*). */
+typedef struct rt_playout_row {
+    _Atomic uint32_t item, generation, complete;
+    _Atomic uint64_t queued;
+    uint64_t base_played, base_faded, base_discarded, base_ends;
+    _Alignas(64) _Atomic uint64_t played, faded, discarded, ends;
+} rt_playout_row;
+
+typedef struct rt_playout_span {
+    uint32_t row, generation, frames, end;
+} rt_playout_span;
+
+/* Samples that are inside the G.711 resampler: they count as played when as many have followed. row -1: padding. */
+typedef struct rt_playout_lag {
+    int32_t row;
+    uint32_t frames;
+} rt_playout_lag;
+
+struct rt_playout {
+    rt_playout_config config;
+    uint32_t frame_bytes, rate_hz, hop_frames; /* of the source */
+    uint32_t lag_frames;
+    size_t resample_offset, spans_offset, data_offset;
+    uint64_t capacity;
+
+    /* loop thread */
+    _Alignas(64) _Atomic uint32_t opened, host_latch;
+    _Atomic uint64_t pushed, ends_pushed;
+
+    /* playback thread, read by others */
+    _Alignas(64) _Atomic uint32_t sequence; /* odd while process runs */
+    _Atomic uint64_t taken, ends_passed;
+    _Atomic uint32_t state, playing, last_item;
+    _Atomic uint64_t output, played, faded, discarded, concealed, underruns, interruptions;
+
+    /* playback thread only */
+    rt_playout_span span; /* taken from the span ring, frames still to go */
+    int have_span, at_end;
+    uint32_t fade_position, fade_frames, rise_left, tail_left;
+    uint32_t recent_count;
+    float recent[RT_PLAYOUT_EDGE];
+    uint32_t lag_first, lag_count, lag_total, lag_sound;
+    rt_playout_lag lag[RT_PLAYOUT_LAG];
+
+    rt_playout_row rows[RT_PLAYOUT_ITEMS];
+};
+
+#endif

@@ -1,0 +1,108 @@
+#include "vad.h"
+
+#include <math.h>
+#include <string.h>
+
+#define START_FLOOR 3.1623e-6f  /* -55 dBFS */
+#define LEAST_FLOOR 3.1623e-7f  /* -65 dBFS: below it every microphone and coder is quiet */
+#define LEAST_LEVEL_DB (-60.0f)
+#define BALANCED_DB 9.0f        /* above the floor: probability 0.5 */
+#define SLOPE_PER_DB 0.68f      /* +5 dB: 0.06, +13 dB: 0.94 */
+
+static const double PI = 3.14159265358979323846;
+
+/* Second-order Butterworth sections by the bilinear transform. */
+static void design(rt_biquad *section, double cutoff_hz, int high_pass)
+{
+    double k = tan(PI * cutoff_hz / RT_RATE), norm = 1.0 / (1.0 + k * sqrt(2.0) + k * k);
+    double gain = high_pass ? norm : k * k * norm;
+    section->b0 = section->b2 = (float)gain;
+    section->b1 = (float)(high_pass ? -2.0 * gain : 2.0 * gain);
+    section->a1 = (float)(2.0 * (k * k - 1.0) * norm);
+    section->a2 = (float)((1.0 - k * sqrt(2.0) + k * k) * norm);
+}
+
+size_t rt_vad_size(void) { return RT_ALIGN64(sizeof(rt_vad)); }
+
+int rt_vad_init(rt_vad *vad)
+{
+    memset(vad, 0, sizeof *vad);
+    design(&vad->high_pass, 200.0, 1);
+    design(&vad->low_pass, 3800.0, 0);
+    rt_vad_reset(vad);
+    return RT_OK;
+}
+
+void rt_vad_reset(rt_vad *vad)
+{
+    vad->high_pass.z1 = vad->high_pass.z2 = vad->low_pass.z1 = vad->low_pass.z2 = 0.0f;
+    memset(vad->energy, 0, sizeof vad->energy);
+    for (int i = 0; i < RT_VAD_BLOCKS; i++)
+        vad->least[i] = START_FLOOR;
+    vad->least_now = START_FLOOR;
+    vad->block = vad->hops_in_block = 0;
+    vad->floor_db = -55.0f;
+    vad->level_db = -100.0f;
+}
+
+static inline float step(rt_biquad *section, float x)
+{
+    float y = section->b0 * x + section->z1;
+    section->z1 = section->b1 * x - section->a1 * y + section->z2;
+    section->z2 = section->b2 * x - section->a2 * y;
+    return y;
+}
+
+static float band_energy(rt_vad *vad, const float *hop)
+{
+    float sum = 0.0f;
+    for (int i = 0; i < RT_HOP; i++) {
+        /* clamped: one wild sample must not ring on for seconds, and NaN (which fails both comparisons) becomes 0 */
+        float x = hop[i] > 4.0f ? 4.0f : hop[i] < -4.0f ? -4.0f : hop[i] == hop[i] ? hop[i] : 0.0f;
+        float y = step(&vad->low_pass, step(&vad->high_pass, x));
+        sum += y * y;
+    }
+    return sum / RT_HOP;
+}
+
+static void follow_floor(rt_vad *vad)
+{
+    float smooth = (vad->energy[0] + vad->energy[1] + vad->energy[2]) / 3.0f;
+    if (smooth < vad->least_now)
+        vad->least_now = smooth;
+    float least = vad->least_now;
+    for (int i = 0; i < RT_VAD_BLOCKS; i++)
+        least = vad->least[i] < least ? vad->least[i] : least;
+    least = least > LEAST_FLOOR ? least : LEAST_FLOOR;
+    vad->floor_db = 10.0f * log10f(least);
+    if (++vad->hops_in_block < RT_VAD_BLOCK_HOPS)
+        return;
+    vad->least[vad->block] = vad->least_now;
+    vad->block = (vad->block + 1) % RT_VAD_BLOCKS;
+    vad->least_now = smooth;
+    vad->hops_in_block = 0;
+}
+
+float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING
+{
+    vad->energy[2] = vad->energy[1];
+    vad->energy[1] = vad->energy[0];
+    vad->energy[0] = band_energy(vad, hop);
+    vad->level_db = 10.0f * log10f(0.5f * (vad->energy[0] + vad->energy[1]) + 1e-10f);
+    /* compared with the floor before this hop: a soft beginning must not pull its own measure up */
+    float above = vad->level_db - vad->floor_db;
+    follow_floor(vad);
+    if (vad->level_db < LEAST_LEVEL_DB)
+        return 0.0f;
+    return 1.0f / (1.0f + expf(-SLOPE_PER_DB * (above - BALANCED_DB)));
+}
+
+uint32_t rt_vad_latency(const rt_vad *vad)
+{
+    (void)vad;
+    return 2 * RT_HOP;
+}
+
+float rt_vad_floor_db(const rt_vad *vad) { return vad->floor_db; }
+
+float rt_vad_level_db(const rt_vad *vad) { return vad->level_db; }
