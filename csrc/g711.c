@@ -42,7 +42,7 @@ static inline float bits_float(uint32_t bits)
     return value;
 }
 
-/* Replaces magnitudes (0..8191) by the top bits of their floats, exponent and 4 bits of mantissa. Clears the odd one out. */
+/* Replaces magnitudes (0..8191) by the top bits of their floats: exponent and 4 bits of mantissa. */
 static void magnitudes_to_codes(chunk *values, uint32_t samples)
 {
     if (samples & 1)
@@ -128,7 +128,8 @@ static void alaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out,
         int16_t sign = (int16_t)(in[i] >> 15);
         int16_t magnitude = (int16_t)((int16_t)(in[i] ^ sign) >> 4);
         int16_t code = (int16_t)(values.half[i] - ALAW_ORIGIN);
-        code = larger(code, lesser(magnitude, 15)); /* the lowest 16 have no leading one to find: they code as themselves */
+        /* The lowest 16 have no leading one to find; they code as themselves, which is above the float's code there. */
+        code = larger(code, lesser(magnitude, 15));
         out[i] = (uint8_t)(code ^ 0xD5 ^ (sign & 0x80));
     }
 }
@@ -137,14 +138,15 @@ static void alaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out,
 {
     chunk values;
 
-    /* Magnitudes are doubled on the way (origin one octave up), so that the half step of the lowest segments is a whole number. */
+    /* Doubled on the way (origin one octave up), so that the half step of the lowest segments is a whole number. */
     for (uint32_t i = 0; i < samples; i++)
         values.half[i] = (int16_t)((in[i] & 0x7F) ^ 0x55);
     codes_to_magnitudes(&values, samples, ALAW_ORIGIN + 16);
     for (uint32_t i = 0; i < samples; i++) {
         int16_t sign = (int16_t)((int8_t)~in[i] >> 7);
         int16_t code = (int16_t)((in[i] & 0x7F) ^ 0x55);
-        int16_t doubled = lesser((int16_t)(2 * code + 1), values.half[i]); /* the left one is right for codes below 16 */
+        /* Codes below 16 have steps twice a float's: 15 too much at code 0, 14 at code 1, and so on. */
+        int16_t doubled = (int16_t)(values.half[i] - larger((int16_t)(15 - code), 0));
         out[i] = with_sign(doubled * 8, sign);
     }
 }

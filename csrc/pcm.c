@@ -20,7 +20,7 @@ static inline uint32_t at_most_chunk(uint32_t samples)
 /* One condition per loop: gcc turns several in a row into branches and loses the vector minimum. */
 static void from_float_chunk(const float *restrict in, int16_t *restrict out, uint32_t samples)
 {
-    /* Adding 1.5 * 2^23 pushes the fraction out of the mantissa, which rounds to nearest even: a vector form of lrintf. */
+    /* Adding 1.5 * 2^23 pushes the fraction out of the mantissa, which rounds to nearest even: lrintf for vectors. */
     const float round = 12582912.0f;
     float scaled[CHUNK];
 

@@ -18,7 +18,7 @@ typedef struct rt_pcm_level {
 
 void rt_pcm_to_float(const int16_t *in, float *out, uint32_t samples) RT_NONBLOCKING;
 
-/* Nearest int16, halves to even; out of range and infinities clamp, NaN becomes 0. to_float then from_float is the identity. */
+/* Nearest int16, halves to even; out of range and infinities clamp, NaN becomes 0. Undoes to_float exactly. */
 void rt_pcm_from_float(const float *in, int16_t *out, uint32_t samples) RT_NONBLOCKING;
 
 /* One channel (0 .. channels-1) of an interleaved buffer. */
@@ -36,7 +36,7 @@ void rt_pcm_insert(const float *in, float *out, uint32_t channels, uint32_t chan
 /* Times gain, in place. */
 void rt_pcm_gain(float *samples, uint32_t count, float gain) RT_NONBLOCKING;
 
-/* Gain along a straight line, in place: sample i gets from + (to - from) * i / count, so that a next ramp starting at `to` joins on. */
+/* Gain along a line, in place: sample i gets from + (to - from) * i / count; a next ramp starting at `to` joins on. */
 void rt_pcm_ramp(float *samples, uint32_t count, float from, float to) RT_NONBLOCKING;
 
 /* Level of a block; NaN counts as 0, infinity as full scale. An empty block has level 0. */

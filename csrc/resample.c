@@ -107,15 +107,14 @@ static void fill_row(float *row, const rt_resample *r, uint32_t index)
     double per_period = (double)larger(r->up, r->down) / r->up; /* input samples in a period of the lower rate */
     double sum = 0.0;
 
-    for (int pass = 0; pass < 2; pass++)
-        for (uint32_t i = 0; i < r->taps; i++) {
-            double age = (double)(r->taps - 1 - i) + (double)index / r->rows;
-            double tap = kernel(age / per_period - HALF_LENGTH);
-            if (pass == 0)
-                sum += tap;
-            else
-                row[i] = (float)(tap / sum);
-        }
+    for (uint32_t i = 0; i < r->taps; i++) {
+        double age = (double)(r->taps - 1 - i) + (double)index / r->rows;
+        double tap = kernel(age / per_period - HALF_LENGTH);
+        row[i] = (float)tap;
+        sum += tap;
+    }
+    for (uint32_t i = 0; i < r->taps; i++)
+        row[i] = (float)(row[i] / sum);
 }
 
 static inline const float *table_of(const rt_resample *r)
@@ -156,7 +155,7 @@ void rt_resample_reset(rt_resample *r)
         memset(past_of(r), 0, (r->taps - 1 + BLOCK) * sizeof(float));
 }
 
-/* Copies samples in, clean: see the header for what becomes of NaN, infinities and subnormals. A comparison with NaN is false. */
+/* Copies samples in, clean (see the header). A comparison with NaN is false. */
 static void take(float *restrict out, const float *restrict in, uint32_t samples)
 {
     for (uint32_t i = 0; i < samples; i++) {

@@ -10,12 +10,12 @@
  * Positions are whole numbers either way, so the stream never drifts. After C input samples, however they were cut
  * into calls, exactly ceil(C * L / M) have been written, and each of them is the same bit for bit.
  *
- * Memory: rt_resample_size() bytes brought by the caller, never more than 192 kB (13 kB for 48 to 24 kHz). One flat
- * struct without pointers: memcpy copies a running stream. One stream, one thread at a time. Work: per output sample
- * one dot product of at most 1208 taps (48 when the rate goes up, 96 for 48 to 24 kHz), twice that when phases are
- * interpolated; per 256 input samples one move of the history. NaN counts as 0, samples beyond +-32768 are clamped
- * there and magnitudes below 1e-15 count as 0, so a broken block is forgotten after the length of the filter and no
- * subnormal number ever arises. in and out must not overlap.
+ * Memory: rt_resample_size() bytes brought by the caller, never more than 192 kB (1.9 kB for 48 to 24 kHz, 32 kB for
+ * 44.1 to 24). One flat struct without pointers: memcpy copies a running stream. One stream, one thread at a time.
+ * Work: per output sample one dot product of at most 1152 taps (48 when the rate goes up, 96 for 48 to 24 kHz), two
+ * when phases are interpolated; per 256 input samples one move of the history. NaN counts as 0, samples beyond
+ * +-32768 are clamped there and magnitudes below 1e-15 count as 0, so a broken block is forgotten after the length of
+ * the filter and no subnormal number ever arises. in and out must not overlap.
  */
 #ifndef RT_RESAMPLE_H
 #define RT_RESAMPLE_H
@@ -28,7 +28,7 @@ typedef struct rt_resample rt_resample;
 /* Bytes of memory for this pair, 0 when a rate is outside 8000 .. 192000 Hz. Bring them 64-byte aligned. */
 size_t rt_resample_size(uint32_t rate_in, uint32_t rate_out);
 
-/* Computes the taps (up to 15 ms of work: not for an audio thread). RT_OK, or RT_BAD_ARGUMENT and nothing written. */
+/* Computes the taps (up to some ms of work: not for an audio thread). RT_OK, or RT_BAD_ARGUMENT and nothing written. */
 int rt_resample_init(rt_resample *r, uint32_t rate_in, uint32_t rate_out);
 
 /* As after init: an empty past, position 0. Keeps the taps. */
@@ -36,7 +36,8 @@ void rt_resample_reset(rt_resample *r) RT_NONBLOCKING;
 
 /* Takes all `frames` samples and returns how many it wrote. out_capacity should be rt_resample_out(r, frames) or
  * more; samples that find no room are lost, the position stays right. */
-uint32_t rt_resample_process(rt_resample *r, const float *in, uint32_t frames, float *out, uint32_t out_capacity) RT_NONBLOCKING;
+uint32_t rt_resample_process(rt_resample *r, const float *in, uint32_t frames, float *out,
+                             uint32_t out_capacity) RT_NONBLOCKING;
 
 /* What the next process() of `frames` samples will write, exactly. */
 uint32_t rt_resample_out(const rt_resample *r, uint32_t frames) RT_NONBLOCKING;
@@ -44,7 +45,7 @@ uint32_t rt_resample_out(const rt_resample *r, uint32_t frames) RT_NONBLOCKING;
 /* The most that any process() of `frames` samples can write: ceil(frames * L / M). */
 uint32_t rt_resample_out_max(const rt_resample *r, uint32_t frames) RT_NONBLOCKING;
 
-/* The fewest input samples after which process() will have written out_frames more: for the side that must fill a buffer. */
+/* The fewest input samples after which process() will have written out_frames more, for a side that fills a buffer. */
 uint32_t rt_resample_needed(const rt_resample *r, uint32_t out_frames) RT_NONBLOCKING;
 
 /* Ends the stream: writes the tail still in the filter, rt_resample_tail() samples, and resets. The whole stream is
@@ -57,7 +58,8 @@ uint32_t rt_resample_tail(const rt_resample *r) RT_NONBLOCKING;
 /* Group delay in seconds: 24 / the lower rate, 0 for equal rates. */
 double rt_resample_latency(const rt_resample *r) RT_NONBLOCKING;
 
-/* Group delay in output frames, exactly: the returned numerator over *denominator. Whole when the rate goes down or up by a whole number. */
+/* Group delay in output frames, exactly: the returned numerator over *denominator. A whole number when the rate goes
+ * down, or up by a whole factor. */
 uint32_t rt_resample_latency_frames(const rt_resample *r, uint32_t *denominator) RT_NONBLOCKING;
 /* cdef end */
 
@@ -69,7 +71,7 @@ enum {
 struct rt_resample {
     uint32_t rate_in, rate_out;
     uint32_t up, down;     /* L and M: rate_out / rate_in = up / down, reduced */
-    uint32_t rows;         /* phases in the table: `up` when exact, else phases per input sample (one more row follows, to interpolate to) */
+    uint32_t rows;         /* phases per input sample: `up` when exact, else fewer and one more row to interpolate to */
     uint32_t taps;         /* per row, padded; oldest sample first */
     uint32_t exact;        /* 1: phase = row */
     uint32_t phase;        /* of the next output: 0 .. up-1 */

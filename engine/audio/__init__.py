@@ -1,1 +1,54 @@
-"""."""
+"""Sound: the Python faces of the C blocks. Knows no network and no protocol.
+
+Everything here works on numpy arrays or bytes in wire form; times are in samples or milliseconds, as the names say.
+"""
+
+from engine.audio.detector import VoiceDetector
+from engine.audio.duplex import (
+    AudioEvent,
+    BargeIn,
+    CaptureStats,
+    Duplex,
+    DuplexConfig,
+    EventKind,
+    Gate,
+    GateMode,
+    PlaybackStats,
+    Policy,
+)
+from engine.audio.formats import AudioFormat
+from engine.audio.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from engine.audio.pacer import Pacer, PacerStats
+from engine.audio.playout import ItemKey, Playout, PlayoutQueue, PlayoutStats, Position
+from engine.audio.resample import Resampler
+from engine.audio.ring import RingReader, RingWriter, ring
+
+__all__ = [
+    "AudioEvent",
+    "AudioFormat",
+    "BargeIn",
+    "CaptureStats",
+    "Duplex",
+    "DuplexConfig",
+    "EventKind",
+    "Gate",
+    "GateMode",
+    "ItemKey",
+    "Pacer",
+    "PacerStats",
+    "PlaybackStats",
+    "Playout",
+    "PlayoutQueue",
+    "PlayoutStats",
+    "Policy",
+    "Position",
+    "Resampler",
+    "RingReader",
+    "RingWriter",
+    "VoiceDetector",
+    "alaw_decode",
+    "alaw_encode",
+    "ring",
+    "ulaw_decode",
+    "ulaw_encode",
+]

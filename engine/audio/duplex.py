@@ -1,0 +1,328 @@
+"""One microphone and one loudspeaker: the Python face of csrc/duplex.h."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio.formats import AudioFormat
+from engine.audio.playout import PlayoutQueue, PlayoutStats, checked, playout_stats
+from engine.errors import ConfigError
+from engine.native import Block, address, lib, new
+
+RECORD = np.dtype([("position", "<u8"), ("bytes", "<u4"), ("flags", "<u4"), ("payload", "u1", (480,))])
+"""10 ms of sent sound: captured position (24 kHz samples), payload length, flags (1 silence, 2 late), payload in wire form."""
+
+EVENT = np.dtype([("kind", "<u4"), ("value", "<u4"), ("position", "<u8")])
+
+SILENCE, LATE = 1, 2
+
+
+class EventKind(enum.IntEnum):
+    """What the audio threads report. Up to RELEASED positions are captured time, from PLAYING on played time, 24 kHz samples."""
+
+    SPEECH_STARTED = 1
+    SPEECH_STOPPED = 2
+    DUCKED = 3
+    CONFIRMED = 4
+    RESTORED = 5
+    RELEASED = 6
+    PLAYING = 16
+    STARVED = 17
+    FADING = 18
+    SILENT = 19
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEvent:
+    """One report: `value` is the generation (DUCKED to RELEASED) or the ledger's item number (PLAYING to SILENT)."""
+
+    kind: EventKind
+    value: int
+    position: int
+
+
+class Policy(enum.Enum):
+    """Who decides that a barge-in is one."""
+
+    EITHER = "either"
+    LOCAL = "local"
+    SERVER = "server"
+    NEVER = "never"
+
+
+class GateMode(enum.Enum):
+    """What is sent while nobody speaks: everything, digital silence, or nothing."""
+
+    OFF = "off"
+    SILENCE = "silence"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class BargeIn:
+    """When speech over a reply ducks it, and when it ends it. Milliseconds; `threshold` 0..1; `duck_db` -60..0."""
+
+    policy: Policy = Policy.EITHER
+    threshold: float = 0.5
+    duck_db: float = -18.0
+    confirm_ms: int = 120
+    restore_ms: int = 200
+    fade_ms: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is held back while nobody speaks. `hold_ms` 0..10000, `preroll_ms` 0..500, `linger_ms` 0..60000 (PAUSE only)."""
+
+    mode: GateMode = GateMode.OFF
+    threshold: float = 0.5
+    close_threshold: float = 0.3
+    hold_ms: int = 400
+    preroll_ms: int = 300
+    linger_ms: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DuplexConfig:
+    """All that is fixed for the life of a Duplex. Rates in Hz (8000..192000), channels 1..32, blocks up to `max_block` frames."""
+
+    capture_rate: int = 48000
+    playback_rate: int = 48000
+    capture_channels: int = 1
+    playback_channels: int = 1
+    capture_channel: int = 0
+    sample: str = "int16"
+    max_block: int = 9600
+    send_format: AudioFormat = AudioFormat.PCM
+    receive_format: AudioFormat = AudioFormat.PCM
+    records_ms: int = 5000
+    queue_s: float = 120.0
+    start_ms: int = 0
+    refill_ms: int = 300
+    speech_threshold: float = 0.5
+    barge_in: BargeIn = field(default_factory=BargeIn)
+    gate: Gate = field(default_factory=Gate)
+    wakeup_descriptor: int = -1
+    wakeup_records: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStats:
+    """One snapshot of the capture half. Hops and records are 10 ms each; levels are linear, 1 full scale."""
+
+    frames: int
+    hops: int
+    records: int
+    lost_records: int
+    lost_events: int
+    probability: float
+    level_peak: float
+    level_rms: float
+    floor_db: float
+    sound_hops: int
+    silence_hops: int
+    omitted_hops: int
+    held_hops: int
+    lost_hops: int
+    gate_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStats:
+    """One snapshot of the playback half."""
+
+    frames: int
+    hops: int
+    lost_events: int
+    limited_hops: int
+    level_peak: float
+    level_rms: float
+    gain: float
+    playout: PlayoutStats
+
+
+SAMPLES: dict[str, tuple[type[Any], int]] = {"int16": (np.int16, lib.RT_INT16), "float32": (np.float32, lib.RT_FLOAT32)}
+POLICIES = {
+    Policy.EITHER: lib.RT_POLICY_EITHER,
+    Policy.LOCAL: lib.RT_POLICY_LOCAL,
+    Policy.SERVER: lib.RT_POLICY_SERVER,
+    Policy.NEVER: lib.RT_POLICY_NEVER,
+}
+MODES = {GateMode.OFF: lib.RT_GATE_OFF, GateMode.SILENCE: lib.RT_GATE_SILENCE, GateMode.PAUSE: lib.RT_GATE_PAUSE}
+
+
+def _c_config(config: DuplexConfig) -> Any:
+    """The checked C configuration. Raises `ConfigError` naming the field."""
+    if config.sample not in SAMPLES:
+        raise ConfigError(f"sample is {config.sample!r}: use int16 or float32")
+    c = new("rt_duplex_config *")
+    c.capture_rate_hz = int(checked("capture_rate", config.capture_rate, 8000, 192000))
+    c.playback_rate_hz = int(checked("playback_rate", config.playback_rate, 8000, 192000))
+    c.capture_channels = int(checked("capture_channels", config.capture_channels, 1, 32))
+    c.playback_channels = int(checked("playback_channels", config.playback_channels, 1, 32))
+    c.capture_channel = int(checked("capture_channel", config.capture_channel, 0, config.capture_channels - 1))
+    c.sample = SAMPLES[config.sample][1]
+    c.max_block_frames = int(checked("max_block", config.max_block, 1, 96000))
+    c.send_format = config.send_format.code
+    c.records_ms = int(checked("records_ms", config.records_ms, 2000, 60000))
+    c.speech_threshold = checked("speech_threshold", config.speech_threshold, 0, 1)
+    c.wakeup_descriptor = config.wakeup_descriptor
+    c.wakeup_records = int(checked("wakeup_records", config.wakeup_records, 1, 100))
+    c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
+    _fill_interrupt(c.interrupt, config.barge_in)
+    _fill_gate(c.gate, config.gate)
+    c.playout.format = config.receive_format.code
+    c.playout.capacity_frames = int(checked("queue_s", config.queue_s, 0.1, 600) * config.receive_format.rate)
+    c.playout.fade_ms = int(checked("barge_in.fade_ms", config.barge_in.fade_ms, 1, 200))
+    c.playout.start_ms = int(checked("start_ms", config.start_ms, 0, 2000))
+    c.playout.refill_ms = int(checked("refill_ms", config.refill_ms, 0, 2000))
+    return c
+
+
+def _fill_interrupt(c: Any, barge_in: BargeIn) -> None:
+    c.policy = POLICIES[barge_in.policy]
+    c.threshold = checked("barge_in.threshold", barge_in.threshold, 0, 1)
+    c.confirm_ms = int(checked("barge_in.confirm_ms", barge_in.confirm_ms, 10, 1000))
+    c.restore_ms = int(checked("barge_in.restore_ms", barge_in.restore_ms, 10, 2000))
+
+
+def _fill_gate(c: Any, gate: Gate) -> None:
+    c.mode = MODES[gate.mode]
+    c.open_threshold = checked("gate.threshold", gate.threshold, 0, 1)
+    c.close_threshold = checked("gate.close_threshold", gate.close_threshold, 0, gate.threshold)
+    c.hold_ms = int(checked("gate.hold_ms", gate.hold_ms, 0, 10000))
+    c.preroll_ms = int(checked("gate.preroll_ms", gate.preroll_ms, 0, 500))
+    c.linger_ms = int(checked("gate.linger_ms", gate.linger_ms, 0, 60000))
+
+
+class Duplex:
+    """The two halves in one memory. `capture`, `playback` and `process` belong to the audio threads (or a test); the rest to the loop.
+
+    A pacer or a device callback calls the same C functions on `pointer`; keep this object alive until its thread has ended.
+    """
+
+    def __init__(self, config: DuplexConfig | None = None) -> None:
+        self.config = config or DuplexConfig()
+        c = _c_config(self.config)
+        self._block = Block(lib.rt_duplex_size(c))
+        self.pointer = self._block.pointer("rt_duplex *")
+        lib.rt_duplex_init(self.pointer, c)
+        self.queue = PlayoutQueue(lib.rt_duplex_playout(self.pointer), self.config.receive_format)
+        self._dtype = SAMPLES[self.config.sample][0]
+        self._records = np.empty(64, dtype=RECORD)
+        self._events = np.empty(64, dtype=EVENT)
+
+    # audio threads
+
+    def capture(self, samples: NDArray[Any]) -> None:
+        """Take one device block: frames (mono) or frames x channels of the configured sample type."""
+        frames = self._checked_block(samples)
+        block = np.ascontiguousarray(samples)
+        lib.rt_capture_process(self.pointer, address(block, "void *"), frames)
+
+    def playback(self, frames: int) -> NDArray[Any]:
+        """The next `frames` device frames: shape (frames,) for one channel, else (frames, channels)."""
+        if not 0 <= frames <= self.config.max_block:
+            raise ConfigError(f"frames is {frames}: give 0 to max_block ({self.config.max_block})")
+        channels = self.config.playback_channels
+        out = np.empty((frames, channels) if channels > 1 else frames, dtype=self._dtype)
+        lib.rt_playback_process(self.pointer, address(out, "void *"), frames)
+        return out
+
+    def process(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """One block of both directions, capture first, as a device callback runs them."""
+        self.capture(samples)
+        return self.playback(len(samples))
+
+    def _checked_block(self, samples: NDArray[Any]) -> int:
+        shape = (len(samples), self.config.capture_channels) if self.config.capture_channels > 1 else (len(samples),)
+        if samples.dtype != self._dtype or samples.shape != shape:
+            raise ConfigError(f"block is {samples.shape} {samples.dtype}: give {shape} {np.dtype(self._dtype)}")
+        if len(samples) > self.config.max_block:
+            raise ConfigError(f"block has {len(samples)} frames: give at most max_block ({self.config.max_block})")
+        return len(samples)
+
+    # loop thread
+
+    def read_records(self) -> NDArray[Any]:
+        """All sent sound that waits, as an array of RECORD, oldest first."""
+        parts = []
+        while n := int(lib.rt_duplex_read_records(self.pointer, address(self._records, "rt_record *"), len(self._records))):
+            parts.append(self._records[:n].copy())
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=RECORD), *parts])
+
+    def read_events(self) -> list[AudioEvent]:
+        """All reports that wait: the capture half's oldest first, then the playback half's."""
+        events: list[AudioEvent] = []
+        while n := int(lib.rt_duplex_read_events(self.pointer, address(self._events, "rt_event *"), len(self._events))):
+            events += [AudioEvent(EventKind(kind), value, position) for kind, value, position in self._events[:n].tolist()]
+        return events
+
+    def arm(self) -> None:
+        """Ask for one byte on the wake-up descriptor when there is something to read; look once more after arming."""
+        lib.rt_duplex_arm(self.pointer)
+
+    def set_volume(self, volume: float) -> None:
+        """Linear, 0 to 4; above 1 the limiter holds the peaks."""
+        lib.rt_duplex_set_volume(self.pointer, checked("volume", volume, 0, 4))
+
+    def set_mute(self, mute: bool) -> None:
+        """Silence is heard and sent in place of the microphone."""
+        lib.rt_duplex_set_mute(self.pointer, mute)
+
+    def set_turn_open(self, turn_open: bool) -> None:
+        """Tell the gate whether the server has a turn open (mode PAUSE)."""
+        lib.rt_duplex_set_turn_open(self.pointer, turn_open)
+
+    def capture_latency_ms(self, block: int) -> float:
+        """Delay from microphone to record for blocks of so many frames: filters and re-blocking."""
+        return 1000.0 * float(lib.rt_capture_latency(self.pointer, block)) / self.config.capture_rate
+
+    def playback_latency_ms(self, block: int) -> float:
+        """Delay from the queue to the loudspeaker for blocks of so many frames."""
+        return 1000.0 * float(lib.rt_playback_latency(self.pointer, block)) / self.config.playback_rate
+
+    def capture_stats(self) -> CaptureStats:
+        """One snapshot."""
+        raw = new("rt_capture_stats *")
+        while lib.rt_capture_read_stats(self.pointer, raw) != lib.RT_OK:
+            pass
+        gate = raw.gate
+        return CaptureStats(
+            raw.frames,
+            raw.hops,
+            raw.records,
+            raw.lost_records,
+            raw.lost_events,
+            raw.probability,
+            raw.level_peak,
+            raw.level_rms,
+            raw.floor_db,
+            gate.sound_hops,
+            gate.silence_hops,
+            gate.omitted_hops,
+            gate.held_hops,
+            gate.lost_hops,
+            bool(gate.open),
+        )
+
+    def playback_stats(self) -> PlaybackStats:
+        """One snapshot."""
+        raw = new("rt_playback_stats *")
+        while lib.rt_playback_read_stats(self.pointer, raw) != lib.RT_OK:
+            pass
+        return PlaybackStats(
+            raw.frames,
+            raw.hops,
+            raw.lost_events,
+            raw.limited_hops,
+            raw.level_peak,
+            raw.level_rms,
+            raw.gain,
+            playout_stats(raw.playout),
+        )

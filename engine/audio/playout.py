@@ -1,0 +1,275 @@
+"""The queue of received speech and its ledger: what became of every sample of every item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.audio.formats import AudioFormat
+from engine.errors import ConfigError, EngineError
+from engine.native import Block, address, buffer, lib, new
+
+ItemKey = tuple[str, int]
+"""(item_id, content_index), as the protocol names a piece of sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What became of one item's sound, in source samples of the queue's format.
+
+    `queued` were pushed; of these `played` left the queue at full gain (ducked or not), `faded` left it inside an interruption's
+    fade, `discarded` never left it, and the rest waits.
+    """
+
+    item_id: str
+    content_index: int
+    generation: int
+    queued: int
+    played: int
+    faded: int
+    discarded: int
+    complete: bool
+    ended: bool
+    rate: int
+
+    @property
+    def waiting(self) -> int:
+        """Samples still in the queue."""
+        return self.queued - self.played - self.faded - self.discarded
+
+    @property
+    def played_ms(self) -> int:
+        """Whole milliseconds played, rounded down: what `conversation.item.truncate` may claim."""
+        return self.played * 1000 // self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStats:
+    """One snapshot of the queue. Samples of `output` and `concealed` at 24 kHz, the others in source samples."""
+
+    state: str
+    generation: int
+    output: int
+    queued: int
+    played: int
+    faded: int
+    discarded: int
+    concealed: int
+    underruns: int
+    interruptions: int
+
+
+STATES = {lib.RT_SILENT: "silent", lib.RT_PLAYING: "playing", lib.RT_STARVED: "starved", lib.RT_FADING: "fading"}
+
+
+def playout_stats(raw: Any) -> PlayoutStats:
+    """The C struct as a PlayoutStats."""
+    return PlayoutStats(
+        STATES[raw.state],
+        raw.generation,
+        raw.output,
+        raw.queued,
+        raw.played,
+        raw.faded,
+        raw.discarded,
+        raw.concealed,
+        raw.underruns,
+        raw.interruptions,
+    )
+
+
+class PlayoutQueue:
+    """The loop thread's side of a C playout: push sound, latch generations, read the ledger.
+
+    At most 64 items are alive at once; `retire` what has ended. All methods belong to one thread; the C side plays on another.
+    """
+
+    def __init__(self, pointer: Any, audio_format: AudioFormat) -> None:
+        self._playout = pointer
+        self.format = audio_format
+        self._numbers: dict[ItemKey, int] = {}  # at most RT_PLAYOUT_ITEMS: push refuses a 65th live item
+        self._keys: dict[int, ItemKey] = {}
+        self._halves: dict[int, bytes] = {}  # the first byte of a sample whose second has not come yet
+        self._next = 1
+
+    @property
+    def newest(self) -> int:
+        """The newest open generation, 0 before the first."""
+        return int(lib.rt_playout_newest(self._playout))
+
+    def open(self) -> int:
+        """Open the next generation and return it. What an interruption latched stays dead; what comes now may sound."""
+        generation = self.newest + 1
+        lib.rt_playout_open(self._playout, generation)
+        return generation
+
+    def push(self, item_id: str, content_index: int, data: bytes | memoryview, generation: int | None = None) -> int:
+        """Queue sound in wire form. Returns the bytes taken: all, or fewer when the queue is full (push the rest later).
+
+        A sample cut in two by the caller is joined again. Raises `ConfigError` when the item is complete, belongs to another
+        generation, or the generation was never opened.
+        """
+        if generation is None:
+            generation = self.newest or self.open()
+        key = (item_id, content_index)
+        number = self._numbers.get(key) or self._next
+        held = self._halves.get(number, b"")
+        sound = held + bytes(data) if held else data
+        frames = len(sound) // self.format.sample_bytes
+        taken = int(lib.rt_playout_push(self._playout, number, generation, buffer(sound), frames))
+        if taken == lib.RT_FULL:
+            return 0
+        if taken < 0:
+            raise ConfigError(f"sound for {key} in generation {generation} refused: complete, of another generation, or not open")
+        self._remember(key, number)
+        if taken < frames:
+            self._halves.pop(number, None)
+            return taken * self.format.sample_bytes - len(held)
+        self._halves[number] = bytes(sound[taken * self.format.sample_bytes :])
+        return len(data)
+
+    def _remember(self, key: ItemKey, number: int) -> None:
+        if key not in self._numbers:
+            self._numbers[key] = number
+            self._keys[number] = key
+            self._next = number + 1
+
+    def complete(self, item_id: str, content_index: int) -> bool:
+        """Say that no more sound of this item comes. True when noted (or the item has no sound); False when the queue is full."""
+        number = self._numbers.get((item_id, content_index))
+        return number is None or lib.rt_playout_complete(self._playout, number) == lib.RT_OK
+
+    def interrupt(self, generation: int | None = None) -> None:
+        """Fade out and discard this generation (default: the newest) and all older ones, also what is pushed later."""
+        lib.rt_playout_interrupt(self._playout, self.newest if generation is None else generation)
+
+    def position(self, item_id: str, content_index: int) -> Position | None:
+        """The ledger of one item; None when it has no sound or is retired."""
+        number = self._numbers.get((item_id, content_index))
+        return None if number is None else self._position(number)
+
+    def positions(self) -> list[Position]:
+        """The ledger of all items that are not retired, oldest first."""
+        return [self._position(number) for number in sorted(self._keys)]
+
+    def _position(self, number: int) -> Position:
+        row = new("rt_playout_item *")
+        while (status := lib.rt_playout_read_item(self._playout, number, row)) == lib.RT_FULL:
+            pass  # the playback thread was in the way a thousand times: it runs for microseconds, so this ends
+        if status != lib.RT_OK:
+            raise EngineError(f"item number {number} is not in the ledger")
+        item_id, content_index = self._keys[number]
+        return Position(
+            item_id,
+            content_index,
+            row.generation,
+            row.queued,
+            row.played,
+            row.faded,
+            row.discarded,
+            bool(row.complete),
+            bool(row.ended),
+            self.format.rate,
+        )
+
+    def key(self, number: int) -> ItemKey | None:
+        """Which item the C core's events mean; None when it is retired."""
+        return self._keys.get(number)
+
+    def retire(self, item_id: str, content_index: int) -> bool:
+        """Forget an item none of whose sound waits. False while some does."""
+        key = (item_id, content_index)
+        number = self._numbers.get(key)
+        if number is None:
+            return True
+        if lib.rt_playout_retire(self._playout, number) != lib.RT_OK:
+            return False
+        del self._numbers[key], self._keys[number]
+        self._halves.pop(number, None)
+        return True
+
+    @property
+    def waiting(self) -> int:
+        """Source samples in the queue."""
+        return int(lib.rt_playout_waiting(self._playout))
+
+    def stats(self) -> PlayoutStats:
+        """One snapshot."""
+        raw = new("rt_playout_stats *")
+        while lib.rt_playout_read_stats(self._playout, raw) != lib.RT_OK:
+            pass
+        return playout_stats(raw)
+
+
+class Playout:
+    """The playout block by itself: push sound, take mono float32 at 24 kHz. For tests, benchmarks and callers without a device.
+
+    `capacity_s` seconds of sound are held; `fade_ms` 1 to 200; `start_ms` and `refill_ms` 0 to 2000 are waited for before a
+    response starts and before sound goes on after an underrun.
+    """
+
+    def __init__(
+        self,
+        audio_format: AudioFormat = AudioFormat.PCM,
+        *,
+        capacity_s: float = 120.0,
+        fade_ms: int = 20,
+        start_ms: int = 0,
+        refill_ms: int = 300,
+    ) -> None:
+        config = new("rt_playout_config *")
+        config.format = audio_format.code
+        config.capacity_frames = checked("capacity_s", capacity_s, 0.03, 600.0) * audio_format.rate
+        config.fade_ms = int(checked("fade_ms", fade_ms, 1, 200))
+        config.start_ms = int(checked("start_ms", start_ms, 0, 2000))
+        config.refill_ms = int(checked("refill_ms", refill_ms, 0, 2000))
+        self._block = Block(lib.rt_playout_size(config))
+        self._playout = self._block.pointer("rt_playout *")
+        lib.rt_playout_init(self._playout, config)
+        self.queue = PlayoutQueue(self._playout, audio_format)
+        self._rest = np.empty(0, dtype=np.float32)
+
+    def push(self, item_id: str, content_index: int, samples: bytes | NDArray[Any]) -> int:
+        """Queue int16 (PCM) or uint8 (G.711) samples, or bytes in wire form; returns the samples taken."""
+        wanted = np.int16 if self.queue.format is AudioFormat.PCM else np.uint8
+        if isinstance(samples, np.ndarray):
+            if samples.dtype != wanted or samples.ndim != 1:
+                raise ConfigError(f"samples is {samples.ndim}-D {samples.dtype}: give a 1-D {np.dtype(wanted)} array")
+            samples = samples.tobytes()
+        return self.queue.push(item_id, content_index, samples) // self.queue.format.sample_bytes
+
+    def complete(self, item_id: str, content_index: int) -> bool:
+        """No more sound of this item comes."""
+        return self.queue.complete(item_id, content_index)
+
+    def process(self, frames: int) -> NDArray[np.float32]:
+        """The next `frames` samples at 24 kHz, 0 to 10 million. Silence when nothing waits."""
+        if not 0 <= frames <= 10_000_000:
+            raise ConfigError(f"frames is {frames}: give 0 to 10000000")
+        missing = max(0, frames - len(self._rest))
+        hops = -(-missing // lib.RT_HOP)
+        fresh = np.empty(hops * lib.RT_HOP, dtype=np.float32)
+        for i in range(hops):
+            lib.rt_playout_process(self._playout, 0, address(fresh[i * lib.RT_HOP :], "float *"))
+        sound = np.concatenate([self._rest, fresh])
+        self._rest = sound[frames:].copy()
+        return sound[:frames]
+
+    def interrupt(self) -> None:
+        """Fade out what sounds and discard what waits; push opens a new generation."""
+        self.queue.interrupt()
+        self.queue.open()
+
+    def played(self) -> list[Position]:
+        """The ledger, oldest item first."""
+        return self.queue.positions()
+
+
+def checked(field: str, value: float, least: float, most: float) -> float:
+    """The value, if it is a number in its range; raises `ConfigError` naming field, value and range."""
+    if not least <= value <= most:  # NaN fails too
+        raise ConfigError(f"{field} is {value}: give {least:g} to {most:g}")
+    return value
