@@ -18,10 +18,12 @@ from engine.audio.duplex import (
 )
 from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from engine.audio.inlet import Inlet
 from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.playout import ItemKey, Playout, PlayoutQueue, PlayoutStats, Position
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
+from engine.audio.timemap import TimeMap
 
 __all__ = [
     "AudioEvent",
@@ -33,6 +35,7 @@ __all__ = [
     "EventKind",
     "Gate",
     "GateMode",
+    "Inlet",
     "ItemKey",
     "Pacer",
     "PacerStats",
@@ -45,6 +48,7 @@ __all__ = [
     "Resampler",
     "RingReader",
     "RingWriter",
+    "TimeMap",
     "VoiceDetector",
     "alaw_decode",
     "alaw_encode",

@@ -23,7 +23,7 @@ ALAW_SILENCE = 0xD5
 
 def ulaw_encode(samples: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Code int16 samples, shape (n,), as mu-law bytes, shape (n,). Raises ConfigError for another dtype or shape."""
-    source = _checked("samples", samples, np.int16)
+    source = _checked("samples", samples, _INT16)
     codes = np.empty(source.size, dtype=np.uint8)
     lib.rt_ulaw_encode(address(source, "int16_t *"), address(codes, "uint8_t *"), source.size)
     return codes
@@ -31,7 +31,7 @@ def ulaw_encode(samples: NDArray[np.int16]) -> NDArray[np.uint8]:
 
 def ulaw_decode(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Decode mu-law bytes, shape (n,), to int16 samples, shape (n,). Raises ConfigError for another dtype or shape."""
-    source = _checked("codes", codes, np.uint8)
+    source = _checked("codes", codes, _UINT8)
     samples = np.empty(source.size, dtype=np.int16)
     lib.rt_ulaw_decode(address(source, "uint8_t *"), address(samples, "int16_t *"), source.size)
     return samples
@@ -39,7 +39,7 @@ def ulaw_decode(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
 
 def alaw_encode(samples: NDArray[np.int16]) -> NDArray[np.uint8]:
     """Code int16 samples, shape (n,), as A-law bytes, shape (n,). Raises ConfigError for another dtype or shape."""
-    source = _checked("samples", samples, np.int16)
+    source = _checked("samples", samples, _INT16)
     codes = np.empty(source.size, dtype=np.uint8)
     lib.rt_alaw_encode(address(source, "int16_t *"), address(codes, "uint8_t *"), source.size)
     return codes
@@ -47,20 +47,23 @@ def alaw_encode(samples: NDArray[np.int16]) -> NDArray[np.uint8]:
 
 def alaw_decode(codes: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Decode A-law bytes, shape (n,), to int16 samples, shape (n,). Raises ConfigError for another dtype or shape."""
-    source = _checked("codes", codes, np.uint8)
+    source = _checked("codes", codes, _UINT8)
     samples = np.empty(source.size, dtype=np.int16)
     lib.rt_alaw_decode(address(source, "uint8_t *"), address(samples, "int16_t *"), source.size)
     return samples
 
 
+_INT16 = np.dtype(np.int16)
+_UINT8 = np.dtype(np.uint8)
+
 _REMEDY = {
-    np.int16: "int16 samples are wanted: for floats in [-1, 1] use np.clip(x * 32768, -32768, 32767).astype(np.int16), "
+    _INT16: "int16 samples are wanted: for floats in [-1, 1] use np.clip(x * 32768, -32768, 32767).astype(np.int16), "
     "for bytes np.frombuffer(data, '<i2')",
-    np.uint8: "uint8 codes are wanted: for bytes use np.frombuffer(data, np.uint8)",
+    _UINT8: "uint8 codes are wanted: for bytes use np.frombuffer(data, np.uint8)",
 }
 
 
-def _checked(name: str, array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+def _checked(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The array as C-contiguous memory (a copy only when it is strided), or a ConfigError that says what to do."""
     if not isinstance(array, np.ndarray):
         raise ConfigError(f"{name} is {type(array).__name__}, not a numpy array; {_REMEDY[dtype]}")
@@ -68,4 +71,4 @@ def _checked(name: str, array: NDArray[Any], dtype: type[np.generic]) -> NDArray
         raise ConfigError(f"{name} has dtype {array.dtype}; {_REMEDY[dtype]}")
     if array.ndim != 1:
         raise ConfigError(f"{name} has shape {array.shape}; one channel is wanted, shape (n,): call once per channel")
-    return np.ascontiguousarray(array)
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)

@@ -1,1 +1,7 @@
-"""."""
+"""Where sound comes from and goes to: files and memory; devices and telephone legs join them here."""
+
+from engine.endpoints.clocked import Memory
+from engine.endpoints.endpoint import Endpoint, Sound, SoundSettings
+from engine.endpoints.wavfile import WavFile
+
+__all__ = ["Endpoint", "Memory", "Sound", "SoundSettings", "WavFile"]

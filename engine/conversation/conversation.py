@@ -1,0 +1,324 @@
+"""The one meeting place: an endpoint's sound, the protocol and a connection, joined for the length of one conversation.
+
+Three tasks in one TaskGroup: `_listen` reads what the audio threads report and settles replies, `_read` takes the server's events, and
+`_write` is the only one that sends. None of them touches a sample: sound goes from the wire into the C queue and from the C ring to
+the wire. A stalled network or a busy loop delays words, never the sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol as Contract
+
+from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
+from engine.conversation.feed import Feed
+from engine.conversation.handshake import shake_hands
+from engine.conversation.replies import Replies
+from engine.conversation.settings import (
+    Settings,
+    heeds_server,
+    longest_pause_s,
+    server_answers,
+    server_interrupts,
+    transcribes,
+)
+from engine.conversation.turns import Turn, UserTurns
+from engine.endpoints import Endpoint, Sound, SoundSettings
+from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
+from engine.realtime import Protocol, Role, Slot, Verdict, wire
+from engine.realtime import Turn as InputTurn
+from engine.realtime import events as ev
+from engine.transport import Connection
+
+MAX_UNREAD_TURNS = 1024
+MAX_UNREAD_EVENTS = 4096
+MOST_RECORDS = 20  # 200 ms of sound in one append at most
+SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
+QUIET_S = 1.0  # nothing more came from the server for so long: the conversation of a file is over
+
+OpenConnection = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+class Observer(Contract):
+    """Sees everything, changes nothing. Called on the loop thread; must return at once."""
+
+    def event(self, direction: str, message: bytes, event: ev.AnyEvent | None) -> None:
+        """One message, "sent" or "received", as on the wire; `event` is None when it could not be decoded."""
+
+    def sound(self, event: AudioEvent, item: ItemKey | None) -> None:
+        """One report of the audio threads; `item` for those about playback."""
+
+
+class Conversation:
+    """A running conversation. Made by `engine.connect`; one loop, one thread."""
+
+    def __init__(
+        self, sound: Sound, connection: Connection, protocol: Protocol, settings: Settings, observer: Observer | None
+    ) -> None:
+        self.sound = sound
+        self.time_map = TimeMap()
+        self._connection = connection
+        self._protocol = protocol
+        self._settings = settings
+        self._observer = observer
+        self._loop = asyncio.get_running_loop()
+        self._replies = Replies(sound.duplex.queue, protocol, self._queue)
+        self._user_turns = UserTurns()
+        self._user_turns.transcribing = transcribes(protocol.effective)
+        self._turns: Feed[Turn] = Feed(MAX_UNREAD_TURNS)
+        self._events: Feed[ev.AnyEvent] = Feed(MAX_UNREAD_EVENTS)
+        self._writable = asyncio.Event()
+        self._over = asyncio.Event()
+        self._failure: EngineError | None = None
+        self._failure_seen = False
+        self._last_event = self._loop.time()
+        self._answer_due: float | None = None
+        self._ended_at: float | None = None
+
+    # ---- for the caller
+
+    async def turns(self) -> AsyncIterator[Turn]:
+        """Each turn once it is settled: the user's when its words are in, a reply when it has been heard or cut off.
+
+        Ends with the conversation; raises its failure (`TransportError`). Unread, the newest 1024 are kept.
+        """
+        async for turn in self._following(self._turns):
+            yield turn
+
+    async def events(self) -> AsyncIterator[ev.AnyEvent]:
+        """Every event of the server, typed. Unread, the newest 4096 are kept. Ends and fails as `turns` does."""
+        async for event in self._following(self._events):
+            yield event
+
+    async def _following(self, feed: Feed[ev.AnyEvent] | Feed[Turn]) -> AsyncIterator[ev.AnyEvent | Turn]:  # type: ignore[misc]
+        try:
+            async for entry in feed.read():
+                yield entry
+        except EngineError:
+            self._failure_seen = True
+            raise
+
+    def send(self, event: ev.AnyEvent) -> None:
+        """Send any client event. Raises `LocalProtocolError`, and sends nothing, when the session's state does not allow it."""
+        self._queue(event)
+
+    def interrupt(self) -> None:
+        """Stop the reply now, as a barge-in would."""
+        self._interrupt(self.sound.duplex.queue.newest)
+        self._cancel()
+
+    @property
+    def session(self) -> dict[str, object]:
+        """The configuration in force, as the server reported it."""
+        return dict(self._protocol.effective)
+
+    @property
+    def anomalies(self) -> list[str]:
+        """The newest things the server did against the protocol."""
+        return [f"{anomaly.type}: {anomaly.why}" for anomaly in self._protocol.anomalies]
+
+    def stats(self) -> tuple[CaptureStats, PlaybackStats]:
+        """One snapshot of each half."""
+        return self.sound.duplex.capture_stats(), self.sound.duplex.playback_stats()
+
+    # ---- the three tasks
+
+    async def _listen(self) -> None:
+        while not self._over.is_set():
+            await self.sound.wait(0.1)
+            for event in self.sound.duplex.read_events():
+                self._hear(event)
+            for turn in self._replies.settle():
+                self._turns.put(turn)
+            self._writable.set()
+            if self._is_done():
+                self._finish()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                message = await self._connection.receive()
+            except ConnectionLost as lost:
+                self._finish(None if lost.code == 1000 else lost)
+                return
+            self._arrived(message if isinstance(message, bytes) else message.encode())
+
+    async def _write(self) -> None:
+        while True:
+            self._writable.clear()
+            self._take_records()
+            for event in self._protocol.outgoing():
+                message = wire.encode(event)
+                if self._observer is not None:
+                    self._observer.event("sent", message, event)
+                try:
+                    await self._connection.send(message)
+                except ConnectionLost as lost:
+                    self._finish(lost)
+                    return
+            await self._writable.wait()
+
+    def _take_records(self) -> None:
+        """Captured sound becomes append events. While the network stalls it stays in the C ring, which is bounded."""
+        records = self.sound.duplex.read_records()
+        if not len(records):
+            return
+        self.time_map.add(records)
+        for first in range(0, len(records), MOST_RECORDS):
+            part = records[first : first + MOST_RECORDS]
+            length = int(part["bytes"][0])
+            self._protocol.send(ev.InputAudioBufferAppend(audio=part["payload"][:, :length].tobytes()))
+
+    # ---- what happens
+
+    def _hear(self, event: AudioEvent) -> None:
+        item: ItemKey | None = None
+        if event.kind is EventKind.CONFIRMED:
+            self._interrupt(event.value)
+            if not server_interrupts(self._protocol.effective):
+                self._cancel()
+        elif event.kind is EventKind.SPEECH_STOPPED:
+            self._replies.speech_end = event.position - SPEECH_TAIL
+        elif event.kind >= EventKind.PLAYING:
+            known = event.kind is EventKind.PLAYING
+            item = self._replies.sounds(event.value, event.position) if known else self._replies.queue.key(event.value)
+        if self._observer is not None:
+            self._observer.sound(event, item)
+
+    def _arrived(self, message: bytes) -> None:
+        try:
+            event = wire.decode(message, Role.SERVER)
+        except RemoteProtocolError as problem:
+            self._protocol.malformed(problem)
+            if self._observer is not None:
+                self._observer.event("received", message, None)
+            return
+        if self._observer is not None:
+            self._observer.event("received", message, event)
+        self._last_event = self._loop.time()
+        if self._protocol.receive(event) is Verdict.ACCEPTED:
+            self._act(event)
+            self._events.put(event)
+            for turn in self._user_turns.receive(event):
+                self._turns.put(turn)
+        self._writable.set()  # the protocol may have something to say
+
+    def _act(self, event: ev.AnyEvent) -> None:
+        match event:
+            case ev.ResponseOutputAudioDelta():
+                if not self._replies.audio(event):
+                    self._overflowed(event.response_id)
+            case ev.ResponseOutputAudioDone():
+                self._replies.audio_done(event)
+            case ev.ResponseCreated():
+                self._answer_due = None
+                self._replies.created(event)
+            case ev.ResponseContentPartAdded():
+                self._replies.part_added(event)
+            case ev.ResponseDone():
+                self._replies.finished(event)
+            case ev.InputAudioBufferSpeechStarted():
+                self._speech_started()
+            case ev.InputAudioBufferSpeechStopped() | ev.InputAudioBufferCommitted():
+                self._turn_ended()
+            case ev.SessionUpdated():
+                self._user_turns.transcribing = transcribes(self._protocol.effective)
+            case ev.Error():
+                self._answer_due = None
+
+    def _speech_started(self) -> None:
+        self.sound.duplex.set_turn_open(True)
+        running = self._replies.sounding or self._protocol.slot is not Slot.FREE
+        if running and heeds_server(self._settings.barge_in) and server_interrupts(self._protocol.effective):
+            self._interrupt(self.sound.duplex.queue.newest)
+
+    def _turn_ended(self) -> None:
+        self.sound.duplex.set_turn_open(False)
+        if server_answers(self._protocol.effective) and self._protocol.slot is Slot.FREE:
+            self._answer_due = self._loop.time() + self._settings.answer_s
+
+    def _interrupt(self, generation: int) -> None:
+        self._replies.interrupt(generation)
+
+    def _cancel(self) -> None:
+        if self._protocol.slot is Slot.ACTIVE:
+            self._queue(ev.ResponseCancel(response_id=self._protocol.response_id))
+
+    def _overflowed(self, response_id: str) -> None:
+        """More sound than queue and overflow hold: end this response rather than stop reading the socket."""
+        self._interrupt(self.sound.duplex.queue.newest)
+        if self._protocol.slot is Slot.ACTIVE and self._protocol.response_id == response_id:
+            self._cancel()
+        self._events.put(ev.Unknown(type="bargein.playback_overflow", fields={"response_id": response_id}))
+
+    def _queue(self, event: ev.AnyEvent) -> None:
+        self._protocol.send(event)
+        self._writable.set()
+
+    # ---- the end
+
+    def _is_done(self) -> bool:
+        """Whether the microphone has ended, and everything that it started has too."""
+        if not self.sound.ended:
+            return False
+        now = self._loop.time()
+        if self._ended_at is None:
+            self._ended_at = self.sound.seconds
+        tail = longest_pause_s(self._protocol.effective) + QUIET_S
+        owed = self._answer_due is not None and now < self._answer_due
+        busy = owed or self._protocol.slot is not Slot.FREE or self._protocol.turn is not InputTurn.IDLE
+        pending = self._replies.unsettled or self._replies.sounding or self._user_turns.unsettled
+        waited = self.sound.seconds - self._ended_at >= tail and now - self._last_event >= QUIET_S
+        return waited and not busy and not pending
+
+    def _finish(self, failure: EngineError | None = None) -> None:
+        if self._over.is_set():
+            return
+        self._failure = failure
+        self._over.set()
+        self._turns.close(failure)
+        self._events.close(failure)
+
+    def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Start the three tasks in the conversation's group."""
+        return [tasks.create_task(task) for task in (self._listen(), self._read(), self._write())]
+
+    def stop(self) -> EngineError | None:
+        """End the feeds. Returns the failure that no reader of a feed has been told of yet."""
+        self._finish()
+        return None if self._failure_seen else self._failure
+
+
+@asynccontextmanager
+async def converse(
+    endpoint: Endpoint, open_connection: OpenConnection, settings: Settings, observer: Observer | None = None
+) -> AsyncIterator[Conversation]:
+    """Connect, agree on the session, start the sound, and yield the running conversation; leaving the block ends all of it.
+
+    An exception raised inside the block leaves it as it is. A lost connection that no feed has reported is raised at its end.
+    """
+    raised: Exception | None = None
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(open_connection())
+        protocol = await shake_hands(connection, settings, observer)
+        sound_settings = SoundSettings(
+            settings.audio_format, settings.audio_format, settings.barge_in, settings.gate, settings.queue_s
+        )
+        sound = await stack.enter_async_context(endpoint.open(sound_settings))
+        conversation = Conversation(sound, connection, protocol, settings, observer)
+        async with asyncio.TaskGroup() as tasks:
+            running = conversation.start(tasks)
+            try:
+                yield conversation
+            except Exception as error:  # kept out of the group, which would wrap it
+                raised = error
+            finally:
+                unseen = conversation.stop()
+                for task in running:
+                    task.cancel()
+    if raised is not None:
+        raise raised
+    if unseen is not None:
+        raise unseen

@@ -1,0 +1,89 @@
+"""The first words: session.created, and a session.update that the server must accept before any sound is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from engine.conversation.settings import Settings
+from engine.errors import ConfigError, RemoteProtocolError, TransportError
+from engine.realtime import Protocol, Role, Verdict, wire
+from engine.realtime import events as ev
+from engine.transport import Connection
+
+if TYPE_CHECKING:
+    from engine.conversation.conversation import Observer
+
+
+async def shake_hands(connection: Connection, settings: Settings, observer: Observer | None) -> Protocol:
+    """Return the protocol with an agreed session.
+
+    Raises `TransportError` when the other side does not speak the Realtime protocol or says nothing within
+    `settings.handshake_s`, `ConfigError` with the server's words when it refuses the session.
+    """
+    protocol = Protocol(Role.CLIENT)
+    hands = _Hands(connection, protocol, observer)
+    try:
+        async with asyncio.timeout(settings.handshake_s):
+            await hands.until(ev.SessionCreated)
+            asked = settings.update()
+            if len(asked) > 1:
+                await hands.send(ev.SessionUpdate(session=asked))
+                await hands.until(ev.SessionUpdated)
+    except TimeoutError:
+        raise TransportError(f"the server did not agree on a session within {settings.handshake_s:g} s") from None
+    _check_formats(protocol, settings)
+    return protocol
+
+
+class _Hands:
+    def __init__(self, connection: Connection, protocol: Protocol, observer: Observer | None) -> None:
+        self._connection = connection
+        self._protocol = protocol
+        self._observer = observer
+
+    async def send(self, event: ev.AnyEvent) -> None:
+        self._protocol.send(event)
+        for queued in self._protocol.outgoing():
+            message = wire.encode(queued)
+            if self._observer is not None:
+                self._observer.event("sent", message, queued)
+            await self._connection.send(message)
+
+    async def until(self, wanted: type[ev.AnyEvent]) -> None:
+        """Receive up to and including the first accepted event of this type."""
+        while True:
+            event = await self._receive()
+            if isinstance(event, ev.Error):
+                raise ConfigError(f"the server refused the session: {event.message}" + _named(event))
+            if self._protocol.receive(event) is Verdict.ACCEPTED and isinstance(event, wanted):
+                return
+
+    async def _receive(self) -> ev.AnyEvent:
+        message = await self._connection.receive()
+        data = message if isinstance(message, bytes) else message.encode()
+        try:
+            event = wire.decode(data, Role.SERVER)
+        except RemoteProtocolError as problem:
+            raise TransportError(f"the server does not speak the Realtime protocol: {problem}") from None
+        if self._observer is not None:
+            self._observer.event("received", data, event)
+        if not self._protocol.effective and not isinstance(event, ev.SessionCreated | ev.Error):
+            raise TransportError(f"the server does not speak the Realtime protocol: it began with {event.type[:64]!r}")
+        return event
+
+
+def _named(event: ev.Error) -> str:
+    return f" ({event.param})" if event.param else ""
+
+
+def _check_formats(protocol: Protocol, settings: Settings) -> None:
+    """Sound in a form the server does not expect would be noise: fail before any is sent."""
+    audio: Any = protocol.effective.get("audio")
+    for direction in ("input", "output"):
+        side = audio.get(direction) if isinstance(audio, dict) else None
+        form = side.get("format") if isinstance(side, dict) else None
+        kind = form.get("type") if isinstance(form, dict) else None
+        if kind is not None and kind != settings.audio_format.value:
+            wanted = settings.audio_format.value
+            raise ConfigError(f"audio.{direction}.format is {kind!r} on the server, asked was {wanted!r}: it cannot be used")

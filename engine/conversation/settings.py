@@ -1,0 +1,82 @@
+"""What a conversation is asked to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.audio import AudioFormat, BargeIn, Gate, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Session fields in the wire's shape (only these are sent), the sound's formats, and how the ears behave.
+
+    `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits for a reply that the
+    server owes.
+    """
+
+    session: Mapping[str, Any] = field(default_factory=dict)
+    audio_format: AudioFormat = AudioFormat.PCM
+    barge_in: BargeIn = field(default_factory=BargeIn)
+    gate: Gate = field(default_factory=Gate)
+    queue_s: float = 120.0
+    handshake_s: float = 15.0
+    answer_s: float = 30.0
+
+    def update(self) -> dict[str, Any]:
+        """The session object of the first session.update; without anything but its type when nothing was asked."""
+        asked: dict[str, Any] = {"type": "realtime", **_copy(self.session)}
+        if self.audio_format is not AudioFormat.PCM:
+            for direction in ("input", "output"):
+                asked.setdefault("audio", {}).setdefault(direction, {})["format"] = {"type": self.audio_format.value}
+        return asked
+
+
+def _copy(value: Any) -> Any:
+    return {key: _copy(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+def turn_detection(effective: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The server's turn detection in force; empty when it is off."""
+    listening = _input(effective)
+    detection = listening.get("turn_detection")
+    return detection if isinstance(detection, dict) else {}
+
+
+def transcribes(effective: Mapping[str, Any]) -> bool:
+    """Whether the server writes down what the user says."""
+    return bool(_input(effective).get("transcription"))
+
+
+def _input(effective: Mapping[str, Any]) -> Mapping[str, Any]:
+    audio = effective.get("audio")
+    listening = audio.get("input") if isinstance(audio, dict) else None
+    return listening if isinstance(listening, dict) else {}
+
+
+def server_interrupts(effective: Mapping[str, Any]) -> bool:
+    """Whether the server ends its response by itself when it hears speech."""
+    detection = turn_detection(effective)
+    return bool(detection) and detection.get("interrupt_response") is not False
+
+
+def server_answers(effective: Mapping[str, Any]) -> bool:
+    """Whether the server begins a response by itself when a turn ends."""
+    detection = turn_detection(effective)
+    return bool(detection) and detection.get("create_response") is not False
+
+
+def longest_pause_s(effective: Mapping[str, Any]) -> float:
+    """How long the server may listen to silence before it ends a turn."""
+    detection = turn_detection(effective)
+    if detection.get("type") == "semantic_vad":
+        return {"low": 8.0, "high": 2.0}.get(str(detection.get("eagerness")), 4.0)
+    duration = detection.get("silence_duration_ms", 500)
+    return duration / 1000.0 if isinstance(duration, int | float) else 0.5
+
+
+def heeds_server(barge_in: BargeIn) -> bool:
+    """Whether the server's speech_started ends a reply here."""
+    return barge_in.policy in (Policy.EITHER, Policy.SERVER)

@@ -1,0 +1,139 @@
+"""`connect`: one call from an endpoint to a running conversation, with the server of your choice or the one inside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from engine import clock
+from engine.audio import AudioFormat, BargeIn, Gate
+from engine.conversation import Conversation, Observer, OpenConnection, Settings, converse
+from engine.endpoints import Endpoint
+from engine.errors import ConfigError
+from engine.transport import Connection, pair
+from engine.transport import websocket as websocket_transport
+
+_log = logging.getLogger("bargein")
+
+SERVICE_URL = "https://api.openai.com/v1"
+
+
+def connect(
+    endpoint: Endpoint,
+    *,
+    url: str | None = None,
+    key: str | None = None,
+    model: str = "gpt-realtime",
+    instructions: str | None = None,
+    voice: str | None = None,
+    audio_format: AudioFormat | str = AudioFormat.PCM,
+    session: Mapping[str, Any] | None = None,
+    barge_in: BargeIn | None = None,
+    gate: Gate | None = None,
+    responder: str = "echo",
+    observer: Observer | None = None,
+) -> AbstractAsyncContextManager[Conversation]:
+    """Hold a conversation: `async with engine.connect(endpoint) as conversation`.
+
+    The server is `url` (ws://, wss://, or an API base such as https://host/v1), else OPENAI_BASE_URL, else the hosted service if there
+    is a key (`key` or OPENAI_API_KEY), else the server inside, whose brain `responder` names. A key is sent to `url` only when given
+    or found in the environment, and never to the server inside.
+
+    `instructions` and `voice` are set in the session; `session` adds fields in the wire's shape. `audio_format` ("pcm", "pcmu",
+    "pcma") is spoken both ways. Entering the block raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
+    """
+    chosen = audio_format if isinstance(audio_format, AudioFormat) else AudioFormat.named(audio_format)
+    settings = Settings(
+        session=_session(instructions, voice, session),
+        audio_format=chosen,
+        barge_in=barge_in or BargeIn(),
+        gate=gate or Gate(),
+    )
+    target = server_url(url, key, model)
+    if target is None:
+        _log.info("no server named and no key found: talking to the server inside, responder %s", responder)
+        return converse(endpoint, embedded(responder), settings, observer)
+    return converse(endpoint, remote(target, key), settings, observer)
+
+
+def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any] | None) -> dict[str, Any]:
+    asked: dict[str, Any] = dict(more or {})
+    if instructions is not None:
+        asked["instructions"] = instructions
+    if voice is not None:
+        audio = dict(asked.get("audio") or {})
+        audio["output"] = {**(audio.get("output") or {}), "voice": voice}
+        asked["audio"] = audio
+    return asked
+
+
+def server_url(url: str | None, key: str | None, model: str) -> str | None:
+    """The WebSocket URL to use, None for the server inside."""
+    base = url or os.environ.get("OPENAI_BASE_URL")
+    if base is None:
+        base = SERVICE_URL if key or os.environ.get("OPENAI_API_KEY") else None
+    return None if base is None else _websocket_url(base, model)
+
+
+def _websocket_url(base: str, model: str) -> str:
+    try:
+        parts = urlsplit(base)
+    except ValueError:
+        raise ConfigError("url cannot be parsed: give ws://HOST:PORT/v1/realtime or https://HOST/v1") from None
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("ws", "wss") or not parts.hostname:
+        shown = websocket_transport.without_secrets(base)
+        raise ConfigError(f"url is {shown!r}: give ws://HOST:PORT/v1/realtime or https://HOST/v1")
+    path = parts.path.rstrip("/")
+    if parts.scheme in ("http", "https") or not path:
+        path = (path or "/v1") + "/realtime"
+    query = parts.query or f"model={quote(model, safe='')}"
+    return urlunsplit((scheme, parts.netloc, path, query, ""))
+
+
+def remote(url: str, key: str | None = None) -> OpenConnection:
+    """Opens a WebSocket to `url`; the key goes into the Authorization header and nowhere else."""
+    secret = key or os.environ.get("OPENAI_API_KEY")
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    return lambda: websocket_transport.connect(url, headers=headers)
+
+
+def embedded(responder: str | Any = "echo", options: Any = None) -> OpenConnection:
+    """Starts the server inside for one conversation: over a WebSocket on loopback, or in memory on a virtual loop."""
+    return lambda: _in_memory(responder, options) if clock.is_virtual() else _on_loopback(responder, options)
+
+
+@asynccontextmanager
+async def _on_loopback(responder: str | Any, options: Any) -> AsyncIterator[Connection]:
+    from engine import server  # imported when used: a client of another server does not pay for this one
+
+    brain = server.responder(responder) if isinstance(responder, str) else responder
+    async with (
+        server.serve(port=0, responder=brain, options=options) as running,
+        websocket_transport.connect(running.url) as connection,
+    ):
+        yield connection
+
+
+@asynccontextmanager
+async def _in_memory(responder: str | Any, options: Any) -> AsyncIterator[Connection]:
+    from engine import server
+
+    brain = server.responder(responder) if isinstance(responder, str) else responder
+    ours, theirs = pair()
+    task = asyncio.create_task(server.serve_connection(theirs, responder=brain, options=options))
+    try:
+        yield ours
+    finally:
+        await ours.close()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+__all__ = ["connect", "embedded", "remote", "server_url"]

@@ -1,0 +1,126 @@
+"""The conversation as a list of items, linked by previous_item_id. Shapes and lengths only: no text, no samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from engine.errors import ConfigError
+from engine.realtime import events as ev
+from engine.realtime.output import OutputItem
+
+MAX_ITEMS = 4096
+"""Items remembered by default. One more and the oldest finished one is forgotten: it then counts as unknown."""
+
+
+@dataclass(slots=True)
+class Item:
+    """What the protocol knows of one item. `announced` turns true with conversation.item.added."""
+
+    item_id: str
+    kind: str
+    role: str
+    call_id: str
+    announced: bool = False
+    done: bool = False
+    bytes_per_ms: int = 48
+    output: OutputItem | None = None  # of a response; its audio_bytes give the lengths
+    kept_ms: dict[int, int] = field(default_factory=dict)  # content_index -> length after truncation
+
+    def audio_ms(self, content_index: int = 0) -> int:
+        """Whole milliseconds of model audio sent or received for this part, less what was truncated; 0 for none."""
+        received = self.output.audio_bytes.get(content_index, 0) // self.bytes_per_ms if self.output else 0
+        return min(received, self.kept_ms.get(content_index, received))
+
+    @property
+    def is_assistant_message(self) -> bool:
+        """Whether it is a message of the model."""
+        return self.kind == "message" and self.role == "assistant"
+
+
+class Items:
+    """Items in conversation order. Lookups are by id; positions are found by walking back from the end."""
+
+    def __init__(self, limit: int = MAX_ITEMS) -> None:
+        if limit < 1:
+            raise ConfigError(f"max_items is {limit}: use 1 or more")
+        self.limit = limit
+        self.forgotten = 0
+        """Items dropped because the list was full."""
+        self._order: list[str] = []
+        self._items: dict[str, Item] = {}
+        self._calls: dict[str, str] = {}  # call_id -> item_id of the function_call
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._order))
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._items
+
+    def get(self, item_id: str) -> Item | None:
+        """The item, or None when it is unknown, deleted or forgotten."""
+        return self._items.get(item_id)
+
+    @property
+    def last(self) -> str | None:
+        """Id of the last item, which a new one follows."""
+        return self._order[-1] if self._order else None
+
+    def previous(self, item_id: str) -> str | None:
+        """Id of the item before this one; None for the first and for unknown ones."""
+        position = self._position(item_id)
+        return self._order[position - 1] if position > 0 else None
+
+    def has_call(self, call_id: str) -> bool:
+        """Whether a function_call with this call_id is in the conversation."""
+        return call_id in self._calls
+
+    def insert(self, item: ev.Object, after: str | None, *, front: bool = False) -> Item:
+        """Put an item after another (unknown or None: at the end), or in front of all. An id already present moves."""
+        item_id = ev.text_of(item, "id")
+        entry = self._items.get(item_id)
+        if entry is not None:
+            self._order.pop(self._position(item_id))
+        else:
+            entry = Item(item_id, "", "", "")
+            self._items[item_id] = entry
+        self.describe(entry, item)
+        position = -1 if front else self._position(after) if after in self._items else len(self._order) - 1
+        self._order.insert(position + 1, item_id)
+        self._forget_oldest(item_id)
+        return entry
+
+    def describe(self, entry: Item, item: ev.Object) -> None:
+        """Take over what an item object says about itself."""
+        entry.kind = ev.text_of(item, "type")[:64] or entry.kind
+        entry.role = ev.text_of(item, "role")[:64] or entry.role
+        call_id = ev.text_of(item, "call_id")
+        entry.call_id = call_id if ev.usable_id(call_id) else entry.call_id
+        if entry.kind == "function_call" and entry.call_id:
+            self._calls[entry.call_id] = entry.item_id
+
+    def remove(self, item_id: str) -> None:
+        """Take an item out; nothing happens when it is unknown."""
+        entry = self._items.get(item_id)
+        if entry is None:
+            return
+        self._order.pop(self._position(item_id))
+        del self._items[item_id]
+        if self._calls.get(entry.call_id) == item_id:
+            del self._calls[entry.call_id]
+
+    def _position(self, item_id: str | None) -> int:
+        for position in range(len(self._order) - 1, -1, -1):
+            if self._order[position] == item_id:
+                return position
+        return -1
+
+    def _forget_oldest(self, keep: str) -> None:
+        while len(self._order) > self.limit:
+            others = [old for old in self._order if old != keep]
+            oldest = next((old for old in others if self._items[old].done), others[0])
+            self.remove(oldest)
+            self.forgotten += 1

@@ -1,0 +1,295 @@
+"""One end of a Realtime session, without I/O, clock or randomness.
+
+Events go in, events come out. receive() takes what the peer sent and never raises; send() takes what this end wants to
+say and raises LocalProtocolError when the session's state does not allow it; after either, outgoing() has the events to
+write, each once, in order. The rules are the table in transitions.py; both roles run the same one.
+
+A client:
+
+    protocol = Protocol(Role.CLIENT, ids=ids)                 # ids("event") -> "event_..."
+    for message in arriving:
+        event = wire.decode(message, Role.SERVER)             # RemoteProtocolError -> protocol.malformed(error)
+        if protocol.receive(event) is Verdict.ACCEPTED:       # IGNORED: late or out of place, drop it
+            act_on(event)
+        write(wire.encode(e) for e in protocol.outgoing())    # perhaps a response.create that had waited
+    protocol.request_response()                               # now, or after the active response's response.done
+    if protocol.slot is Slot.ACTIVE:
+        protocol.send(ResponseCancel(response_id=protocol.response_id))
+    played_ms = min(played_ms, protocol.items.get(item_id).audio_ms(content_index))
+
+A server:
+
+    protocol = Protocol(Role.SERVER, ids=ids)
+    protocol.send(SessionCreated(session=session.realtime(...)))         # first of all; event_id is filled in
+    verdict = protocol.receive(event)                         # REFUSED: the error is already in outgoing()
+    if verdict is Verdict.ACCEPTED and isinstance(event, SessionUpdate):
+        protocol.send(SessionUpdated(session=session.merge(protocol.effective, event.session)))
+    if verdict is Verdict.ACCEPTED and isinstance(event, InputAudioBufferCommit) and buffered_ms < 100:
+        protocol.error(problems.buffer_too_small(buffered_ms), cause=event)     # any error of the server's own
+    # An accepted response.create takes the slot at once (REQUESTED): answer it with response.created, whose id may be
+    # protocol.response_id, or with protocol.error(problem, cause=event), which frees the slot. WITHDRAWN: it was
+    # cancelled before that; send response.created and response.done(cancelled), or the error.
+    # An accepted response.cancel only marks the response: end it with its .done events and response.done.
+    # previous_item_id that is UNSET in committed, item.added and item.done is filled in.
+
+A response belongs to the default conversation unless `response.conversation_id` is null in response.created.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from engine.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from engine.realtime import events as ev
+from engine.realtime import problems
+from engine.realtime.ledger import Ledger, out_of_band_request
+from engine.realtime.roles import Role
+from engine.realtime.transitions import Session, Slot, Turn
+
+__all__ = ["Anomaly", "Protocol", "Requested", "Role", "Session", "Slot", "Turn", "Verdict"]
+
+MAX_OUTGOING = 65_536
+"""Events that may wait for outgoing(). More: send() raises, an error answer is dropped and counted as an anomaly."""
+MAX_ANOMALIES = 64
+"""Newest anomalies kept; older ones are only counted."""
+
+
+class Verdict(enum.Enum):
+    """What receive() made of an event."""
+
+    ACCEPTED = "accepted"  # act on it
+    IGNORED = "ignored"  # client: late or out of place; drop it, `anomalies` says why
+    REFUSED = "refused"  # server: the answer is in outgoing(); do nothing
+
+
+class Requested(enum.Enum):
+    """What request_response() did."""
+
+    SENT = "sent"
+    QUEUED = "queued"  # goes out after response.done
+    REPLACED = "replaced"  # likewise, and the one that waited before is dropped
+
+
+class Anomaly(NamedTuple):
+    """Something the peer did that the protocol does not foresee: the event's type ("" when it was none), and why."""
+
+    type: str
+    why: str
+
+
+def counting_ids() -> Callable[[str], str]:
+    """The default ids: "event_1", "resp_2", ... unique within one Protocol."""
+    count = 0
+
+    def make(prefix: str) -> str:
+        nonlocal count
+        count += 1
+        return f"{prefix}_{count}"
+
+    return make
+
+
+class Protocol(Ledger):
+    """One end of a session. Attributes are read-only for callers; one thread at a time.
+
+    role          which end this is
+    session       Session.CONNECTING until session.created, CLOSED after close()
+    slot, turn    the default conversation's response slot; the user's turn
+    effective     the configuration in force, as session.created/updated reported it
+    items         the conversation (Items): order, lengths of model audio, truncations
+    response      the default conversation's running Response, or None; response_id is its id
+    out_of_band   running out-of-band responses by id
+    audio_started whether any model audio has been sent: the voice is fixed from then on
+    anomalies     the newest things the peer did wrong (client); anomaly_count counts all
+
+    ids(prefix) makes event and response ids. With call=True the server plays the audio (WebRTC, SIP).
+    max_items bounds the conversation's memory; the oldest item is forgotten first.
+    """
+
+    def __init__(
+        self, role: Role, *, ids: Callable[[str], str] | None = None, call: bool = False, max_items: int | None = None
+    ) -> None:
+        super().__init__(role, ids or counting_ids(), call=call, max_items=max_items)
+        self.anomalies: deque[Anomaly] = deque(maxlen=MAX_ANOMALIES)  # full: the oldest goes
+        self.anomaly_count = 0
+        self._outgoing: list[ev.AnyEvent] = []  # bounded by MAX_OUTGOING
+        self._pending: ev.ResponseCreate | None = None  # client: waits for response.done; one at most
+        self._pending_is_retry = False
+        self._retry_id: str | None = None  # client: event_id of a create that was already sent again once
+        self._current_type = ""
+
+    # ---- in
+
+    def receive(self, event: ev.AnyEvent) -> Verdict:
+        """Take one event from the peer. A client's mistake becomes an error in outgoing(), a server's an anomaly."""
+        if self.session is Session.CLOSED:
+            return Verdict.IGNORED
+        self._current_type = event.type[:64]
+        try:
+            self._apply(self.role.peer, event)
+        except ProtocolError as problem:
+            if self.role is Role.CLIENT:
+                self._note(str(problem))
+                return Verdict.IGNORED
+            self._answer(problem, event)
+            return Verdict.REFUSED
+        finally:
+            self._current_type = ""
+        if self.role is Role.CLIENT:
+            self._after_server_event(event)
+        return Verdict.ACCEPTED
+
+    def malformed(self, problem: RemoteProtocolError) -> Verdict:
+        """Take what wire.decode raised: a server answers with the error, a client notes an anomaly."""
+        if self.role is Role.CLIENT or self.session is Session.CLOSED:
+            self._note(str(problem))
+            return Verdict.IGNORED
+        self._queue_error(problem, problem.event_id)
+        return Verdict.REFUSED
+
+    # ---- out
+
+    def send(self, event: ev.AnyEvent) -> ev.AnyEvent:
+        """Queue one event for the peer; returns it as queued, its ids filled in.
+
+        Raises LocalProtocolError, and changes nothing, when the state does not allow it. Unknown events always pass.
+        """
+        if self.session is Session.CLOSED:
+            raise LocalProtocolError(f"cannot send {event.type}: the session is closed")
+        if len(self._outgoing) >= MAX_OUTGOING:
+            raise LocalProtocolError(f"cannot send {event.type}: {MAX_OUTGOING} events wait; take them with outgoing()")
+        event = self._complete(event)
+        try:
+            self._apply(self.role, event)
+        except ProtocolError as problem:
+            message = f"cannot send {event.type}: {problem}"
+            raise LocalProtocolError(message, code=problem.code, param=problem.param) from None
+        if isinstance(event, ev.ResponseCreate) and not out_of_band_request(event):
+            self._pending = None
+        self._outgoing.append(event)
+        return event
+
+    def request_response(self, event: ev.ResponseCreate | None = None) -> Requested:
+        """Client: ask for a response now, or as soon as the active one is done. One request waits; a newer replaces it.
+
+        A request that loses the race against the server's own response is sent once more after that response.
+        """
+        event = event or ev.ResponseCreate()
+        if self.slot is Slot.FREE or out_of_band_request(event):
+            self.send(event)
+            return Requested.SENT
+        replaced = self._pending is not None
+        self._pending, self._pending_is_retry = event, False
+        return Requested.REPLACED if replaced else Requested.QUEUED
+
+    def withdraw_request(self) -> bool:
+        """Client: drop the response.create that waits; whether there was one."""
+        waiting, self._pending = self._pending is not None, None
+        return waiting
+
+    def expire_request(self) -> bool:
+        """Client: stop waiting for the answer to a response.create that never came; whether there was one."""
+        if self.slot not in (Slot.REQUESTED, Slot.WITHDRAWN):
+            return False
+        for request in [request for request in self._requests if not out_of_band_request(request)]:
+            self._refuse_request(request)
+        return True
+
+    def error(
+        self, problem: ProtocolError, *, cause: ev.AnyEvent | None = None, kind: str = problems.KIND
+    ) -> ev.AnyEvent:
+        """Server: answer `cause` with an error event. `kind` is error.type (server_error for the server's own faults).
+
+        When `cause` is the response.create that holds the slot (or an out-of-band one), its request is over.
+        """
+        event_id = cause.event_id if cause is not None else problem.event_id
+        queued = self.send(_error_event(problem, event_id if isinstance(event_id, str) else None, kind))
+        if isinstance(cause, ev.ResponseCreate):
+            self._refuse_request(cause)
+        return queued
+
+    def outgoing(self) -> list[ev.AnyEvent]:
+        """Events to write to the transport, in order. Each is returned once."""
+        events, self._outgoing = self._outgoing, []
+        return events
+
+    def close(self) -> None:
+        """The connection is gone: nothing is sent or accepted any more."""
+        self.session = Session.CLOSED
+        self._pending = None
+
+    # ---- inside
+
+    def _complete(self, event: ev.AnyEvent) -> ev.AnyEvent:
+        """Fill in event_id (not in audio appends, whose errors need none, nor in DTMF), previous_item_id, and the id of
+        an item that goes to the front, by which its announcement is known again."""
+        if isinstance(event, (ev.Unknown, ev.InputAudioBufferAppend, ev.InputAudioBufferDtmfEventReceived)):
+            return event
+        if self.role is Role.SERVER and getattr(event, "previous_item_id", None) is UNSET:
+            item_id: str = event.item_id  # type: ignore[attr-defined]  # all events with a previous item have it
+            previous = self.items.previous(item_id) if item_id in self.items else self.items.last
+            event = msgspec.structs.replace(event, previous_item_id=previous)
+        if isinstance(event, ev.ConversationItemCreate) and event.previous_item_id == "root" and "id" not in event.item:
+            event = msgspec.structs.replace(event, item={"id": self.ids("item"), **event.item})
+        if event.event_id is UNSET:
+            event = msgspec.structs.replace(event, event_id=self.ids("event"))
+        return event
+
+    def _after_server_event(self, event: ev.AnyEvent) -> None:
+        if isinstance(event, ev.Error):
+            self._error_arrived(event)
+        elif isinstance(event, ev.ResponseDone) and self._pending is not None and self.slot is Slot.FREE:
+            pending, retry = self._pending, self._pending_is_retry
+            self._pending = None
+            try:
+                sent = self.send(pending)
+            except LocalProtocolError as problem:
+                self._note(str(problem))
+                return
+            if retry:
+                self._retry_id = sent.event_id if isinstance(sent.event_id, str) else None
+
+    def _error_arrived(self, error: ev.Error) -> None:
+        """Match an error with the response.create it refuses; services sometimes leave event_id out."""
+        request = self._matching_request(error)
+        if request is None:
+            return
+        withdrawn = self.slot is Slot.WITHDRAWN
+        self._refuse_request(request)
+        lost_race = error.code == "conversation_already_has_active_response"
+        if out_of_band_request(request) or not lost_race or withdrawn or self._pending is not None:
+            return
+        if request.event_id != self._retry_id:
+            self._pending, self._pending_is_retry = msgspec.structs.replace(request, event_id=UNSET), True
+
+    def _matching_request(self, error: ev.Error) -> ev.ResponseCreate | None:
+        named = error.cause_event_id
+        if named is not None:
+            return next((request for request in self._requests if request.event_id == named), None)
+        if error.code != "conversation_already_has_active_response":
+            return None
+        return next((request for request in self._requests if not out_of_band_request(request)), None)
+
+    def _answer(self, problem: ProtocolError, cause: ev.AnyEvent) -> None:
+        self._queue_error(problem, cause.event_id if isinstance(cause.event_id, str) else None)
+
+    def _queue_error(self, problem: ProtocolError, event_id: str | None) -> None:
+        if len(self._outgoing) >= MAX_OUTGOING:
+            self._note(f"an error answer was dropped: {MAX_OUTGOING} events wait")
+            return
+        self._outgoing.append(self._complete(_error_event(problem, event_id, problems.KIND)))
+
+    def _note(self, why: str) -> None:
+        self.anomaly_count += 1
+        self.anomalies.append(Anomaly(self._current_type, why[:300]))  # peers choose the ids quoted in it
+
+
+def _error_event(problem: ProtocolError, event_id: str | None, kind: str) -> ev.Error:
+    members = {"type": kind, "code": problem.code, "message": str(problem), "param": problem.param}
+    return ev.Error(error={**members, "event_id": event_id})

@@ -1,0 +1,184 @@
+"""The responses of a session: the one slot of the default conversation, those beside it, and the turn that waits.
+
+Only this class fills and empties the slot. A turn that ends while a response is active waits (one turn: later ones
+join it, since one answer sees them all) and is answered when the slot is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from engine.realtime import events as ev
+from engine.realtime import problems
+from engine.server.config import RESPONSE
+from engine.server.context import count_input, private_input, turn_for
+from engine.server.items import Item
+from engine.server.refusal import Refusal
+from engine.server.responders.base import Responder, Turn
+from engine.server.run import ResponseRun, RunSettings
+from engine.server.shapes import fields
+from engine.server.speaking import Speaker
+from engine.server.state import SessionState
+from engine.server.voices.base import Voice
+
+_log = logging.getLogger("bargein.server")
+
+Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+
+TOKEN_LIMIT = 10_000_000  # nominal: this server counts tokens and refuses none
+REQUEST_LIMIT = 100_000
+
+
+@dataclass(slots=True)
+class _Answer:
+    run: ResponseRun
+    task: asyncio.Task[None] | None = None
+
+
+class Answering:
+    """Starts, ends and counts responses."""
+
+    def __init__(
+        self,
+        state: SessionState,
+        *,
+        responder: Responder,
+        voice: Voice,
+        spawn: Spawn,
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._state = state
+        self._responder = responder
+        self._voice = voice
+        self._spawn = spawn
+        self._room = room
+        self.on_busy: Callable[[], None] = lambda: None
+        """Called when the slot is taken."""
+        self.on_idle: Callable[[float], None] = lambda _: None
+        """Called when it is free again and no turn waits, with the length in ms of the audio the client still plays."""
+        self._active: _Answer | None = None
+        self._aside: dict[str, _Answer] = {}  # out-of-band, by id; at most options.max_responses
+        self._turn_waits = False
+        self._count = 0
+        self._count_aside = 0
+        self._tokens = 0
+
+    @property
+    def active_id(self) -> str | None:
+        """The response that may write to the conversation now."""
+        return self._active.run.id if self._active is not None else None
+
+    def create(self, overrides: dict[str, Any]) -> None:
+        """response.create. Raises ProtocolError when it is refused; nothing has happened then."""
+        checked = fields("response", overrides, RESPONSE)
+        given = checked.pop("input", None)
+        aside = checked.pop("conversation", None) == "none"
+        metadata = checked.pop("metadata", None)
+        if aside and len(self._aside) >= self._state.options.max_responses:
+            limit = self._state.options.max_responses
+            raise Refusal("too_many_responses", f"{limit} out-of-band responses are in progress, which is the limit.")
+        if not aside and self._active is not None:
+            raise problems.active_response(self._active.run.id)
+        context = None if given is None else private_input(given, self._state)
+        conversation_id = None if aside else self._state.conversation_id
+        self._start(RunSettings(_merged(self._state.config, checked), metadata, conversation_id), context)
+
+    def answer_turn(self) -> None:
+        """Turn detection ended a turn that wants an answer: now, or when the active response is over."""
+        if self._active is not None:
+            self._turn_waits = True
+        else:
+            self._start(RunSettings(self._state.config, None, self._state.conversation_id), None)
+
+    def interrupt(self) -> None:
+        """The user speaks: the active response is cancelled, a waiting turn will be answered with the new one."""
+        self._turn_waits = False
+        if self._active is not None:
+            self._cancel(self._active, "turn_detected")
+
+    def cancel(self, response_id: str | None) -> None:
+        """response.cancel. Raises ProtocolError when there is nothing to cancel, which is a harmless race."""
+        is_active = response_id is None or response_id == self.active_id
+        found = self._active if is_active else self._aside.get(str(response_id))
+        if found is None:
+            raise problems.cancel_not_active()
+        self._cancel(found, "client_cancelled")
+
+    def _start(self, settings: RunSettings, context: list[Item] | None) -> None:
+        state = self._state
+        aside = settings.conversation_id is None
+        if context is None:
+            context = list(state.history.items())
+        run = ResponseRun(
+            settings,
+            ids=state.ids,
+            emit=state.emit,
+            history=None if aside else state.history,
+            budget=state.budget,
+            usage=count_input(context, settings),
+        )
+        answer = _Answer(run)
+        if aside:
+            self._count_aside += 1
+            self._aside[run.id] = answer
+        else:
+            self._count += 1
+            self._active = answer
+            self.on_busy()
+        turn = turn_for(context, settings, self._count_aside if aside else self._count, state.history)
+        speed = float(state.config["audio"]["output"]["speed"])
+        speaker = Speaker(run, voice=self._voice, options=state.options, speed=speed, room=self._room)
+        run.begin()
+        answer.task = self._spawn(self._perform(answer, speaker, turn))
+
+    async def _perform(self, answer: _Answer, speaker: Speaker, turn: Turn) -> None:
+        try:
+            await speaker.perform(self._responder, turn)
+        except Exception:
+            _log.exception("response %s failed", answer.run.id)
+            error = {"type": "server_error", "code": "server_error", "message": "The server failed."}
+            answer.run.finish("failed", error=error)
+        self._ended(answer)
+
+    def _cancel(self, answer: _Answer, reason: str) -> None:
+        answer.run.finish("cancelled", reason=reason)
+        if answer.task is not None:
+            answer.task.cancel()
+        self._ended(answer)
+
+    def _ended(self, answer: _Answer) -> None:
+        """Free what the response held. Its response.done has been emitted."""
+        run = answer.run
+        self._tokens += run.usage.total
+        self._emit_rate_limits()
+        if self._aside.pop(run.id, None) is not None or self._active is not answer:
+            return
+        self._active = None
+        if self._turn_waits:
+            self._turn_waits = False
+            self.answer_turn()
+        else:
+            self.on_idle(run.audio_ms if run.status == "completed" else 0.0)
+
+    def _emit_rate_limits(self) -> None:
+        requests = self._count + self._count_aside
+        limits = [
+            {"name": "requests", "limit": REQUEST_LIMIT, "remaining": max(REQUEST_LIMIT - requests, 0)},
+            {"name": "tokens", "limit": TOKEN_LIMIT, "remaining": max(TOKEN_LIMIT - self._tokens, 0)},
+        ]
+        self._state.emit(ev.RateLimitsUpdated(rate_limits=[{**limit, "reset_seconds": 60.0} for limit in limits]))
+
+
+def _merged(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    if not overrides:
+        return config
+    result = deepcopy(config)
+    output = overrides.pop("audio", {}).get("output", {})
+    result.update(overrides)
+    result["audio"]["output"].update(output)
+    return result

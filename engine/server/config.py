@@ -1,0 +1,147 @@
+"""What this server adds to the protocol's own rules about configuration.
+
+`engine.realtime.session` knows the shape of a session, checks an update as a whole and merges it; here are the few
+things that depend on what this server can do, and the check of `response.create`, whose members override the
+session's for one response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.audio import AudioFormat
+from engine.realtime import session
+from engine.server.formats import format_object
+from engine.server.refusal import invalid_value
+from engine.server.shapes import (
+    Check,
+    array,
+    boolean,
+    fields,
+    integer,
+    mapping,
+    metadata,
+    nullable,
+    one_of,
+    text,
+)
+
+Config = dict[str, Any]
+
+MAX_TOOLS = 128
+MAX_PREFIX_MS = 10_000
+MAX_SILENCE_MS = 60_000
+
+
+def updated(config: Config, update: Mapping[str, Any]) -> Config:
+    """A new configuration with an update applied that the protocol accepted.
+
+    Raises ProtocolError; `config` is untouched.
+    """
+    if update.get("tools") is not None:
+        tools("session.tools", update["tools"])
+    result = session.merge(config, update)
+    for side in ("input", "output"):
+        chosen = AudioFormat(result["audio"][side]["format"]["type"])
+        result["audio"][side]["format"] = format_object(chosen)
+    _check_detection(result["audio"]["input"]["turn_detection"])
+    return result
+
+
+def _check_detection(detection: Config | None) -> None:
+    if detection is not None and detection["type"] == "server_vad":
+        where = "session.audio.input.turn_detection"
+        integer(0, MAX_PREFIX_MS)(f"{where}.prefix_padding_ms", detection["prefix_padding_ms"])
+        integer(10, MAX_SILENCE_MS)(f"{where}.silence_duration_ms", detection["silence_duration_ms"])
+
+
+def audio_format(param: str, value: Any) -> Config:
+    """A format object. PCM is 24000 Hz only."""
+    kinds = one_of(*(format.value for format in AudioFormat))
+    checks: dict[str, Check] = {"type": kinds, "rate": nullable(integer(1, 10**6))}
+    checked = fields(param, value, checks, required=["type"])
+    expected = AudioFormat(checked["type"])
+    if checked.get("rate") not in (None, expected.rate):
+        problem = f"{expected.value} is {expected.rate} Hz only, but got {checked['rate']}: resample first."
+        raise invalid_value(f"{param}.rate", problem)
+    return format_object(expected)
+
+
+def modalities(param: str, value: Any) -> list[str]:
+    """["audio"] or ["text"], not both."""
+    words = array(param, value)
+    if words not in (["audio"], ["text"]):
+        raise invalid_value(param, f"supported combinations are ['text'] and ['audio'], but got {words!r:.80}.")
+    return list(words)
+
+
+def voice(param: str, value: Any) -> Any:
+    """A name, or the object of a custom voice."""
+    if isinstance(value, dict):
+        return fields(param, value, {"id": _short_text}, required=["id"])
+    return _short_text(param, value)
+
+
+def max_output_tokens(param: str, value: Any) -> Any:
+    """1 to 4096, or "inf"."""
+    return value if value == "inf" else integer(1, 4096)(param, value)
+
+
+def tools(param: str, value: Any) -> list[Config]:
+    """Function tools. MCP is refused: this server does not reach other servers."""
+    return [_tool(f"{param}[{n}]", tool) for n, tool in enumerate(array(param, value, limit=MAX_TOOLS))]
+
+
+def _tool(param: str, value: Any) -> Config:
+    if mapping(param, value).get("type") == "mcp":
+        raise invalid_value(f"{param}.type", "this server does not offer MCP tools; use function tools.")
+    return fields(param, value, _FUNCTION, required=["type", "name"])
+
+
+def tool_choice(param: str, value: Any) -> Any:
+    """none, auto, required, or one function."""
+    if isinstance(value, str):
+        return one_of("none", "auto", "required")(param, value)
+    return fields(param, value, {"type": one_of("function"), "name": _short_text}, required=["type", "name"])
+
+
+def _short_text(param: str, value: Any) -> str:
+    return text(param, value, limit=512)
+
+
+def _instructions(param: str, value: Any) -> str:
+    return "" if value is None else text(param, value)
+
+
+def _object(param: str, value: Any) -> Config:
+    return dict(mapping(param, value))
+
+
+def _with(checks: Mapping[str, Check]) -> Check:
+    return lambda param, value: fields(param, value, checks)
+
+
+_FUNCTION: dict[str, Check] = {
+    "type": one_of("function"),
+    "name": _short_text,
+    "description": nullable(text),
+    "parameters": nullable(_object),
+    "strict": nullable(boolean),
+}
+
+RESPONSE: dict[str, Check] = {
+    "output_modalities": modalities,
+    "instructions": _instructions,
+    "audio": _with({"output": _with({"format": audio_format, "voice": voice})}),
+    "tools": tools,
+    "tool_choice": tool_choice,
+    "parallel_tool_calls": boolean,
+    "reasoning": nullable(_object),
+    "max_output_tokens": max_output_tokens,
+    "conversation": nullable(one_of("auto", "none")),
+    "metadata": metadata,
+    "prompt": nullable(_object),
+    "input": nullable(array),
+}
+"""What the `response` of a response.create may hold; its `input` is checked item by item elsewhere."""

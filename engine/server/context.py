@@ -1,0 +1,89 @@
+"""What a brain is shown: the conversation, or a response's private input, as a `Turn`; and what it counts in tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.server.formats import Samples
+from engine.server.history import History
+from engine.server.items import Item, from_client
+from engine.server.refusal import Refusal
+from engine.server.responders.base import Tool, ToolOutput, Turn
+from engine.server.run import RunSettings, snapshot
+from engine.server.shapes import Check, fields, text
+from engine.server.state import SessionState
+from engine.server.usage import Usage, input_audio_tokens, output_audio_tokens, text_tokens
+
+_REFERENCE: dict[str, Check] = {"type": text, "id": text}
+
+
+def private_input(entries: Sequence[Any], state: SessionState) -> list[Item]:
+    """The items of response.input: whole items, or references into the conversation.
+
+    Raises ProtocolError for a bad one.
+    """
+    result: list[Item] = []
+    for number, entry in enumerate(entries):
+        param = f"response.input[{number}]"
+        if isinstance(entry, dict) and entry.get("type") == "item_reference":
+            wanted = fields(param, entry, _REFERENCE, required=["id"])["id"]
+            if wanted not in state.history:
+                message = f"Item with id '{wanted:.100}' not found in the conversation."
+                raise Refusal("invalid_value", message, f"{param}.id")
+            result.append(state.history.find(wanted, "retrieve"))
+        else:
+            result.append(from_client(param, entry, state.new_item_id(), state.input_format))
+    return result
+
+
+def turn_for(context: Sequence[Item], settings: RunSettings, number: int, history: History) -> Turn:
+    """The view of one turn. The audio is read when asked for, so an echo costs nothing for other brains."""
+    users = [item for item in context if item.role == "user"]
+    last = users[-1] if users else None
+    after = context[context.index(last) + 1 :] if last is not None else context
+    return Turn(
+        number=number,
+        user_turn=len(users),
+        text=last.text() if last is not None else "",
+        instructions=settings.config["instructions"],
+        modality=settings.modality,
+        voice=settings.voice,
+        tools=[_tool(tool) for tool in settings.config["tools"]],
+        tool_choice=settings.config["tool_choice"],
+        tool_outputs=[_output(item, history) for item in after if item.type == "function_call_output"],
+        metadata=settings.metadata,
+        items=[snapshot(item) for item in context],
+        load_audio=lambda: _audio(last),
+    )
+
+
+def count_input(context: Sequence[Item], settings: RunSettings) -> Usage:
+    """The tokens a response reads: instructions, texts and audio of its context."""
+    usage = Usage(input_text=text_tokens(settings.config["instructions"]))
+    for item in context:
+        if item.type == "message":
+            usage.input_text += text_tokens(item.text())
+        else:
+            usage.input_text += text_tokens(item.wire.get("arguments", "") + item.wire.get("output", ""))
+        count = output_audio_tokens if item.role == "assistant" else input_audio_tokens
+        usage.input_audio += sum(count(clip.duration_ms) for clip in item.clips.values())
+    return usage
+
+
+def _tool(wire: dict[str, Any]) -> Tool:
+    return Tool(wire["name"], wire.get("description") or "", wire.get("parameters") or {})
+
+
+def _output(item: Item, history: History) -> ToolOutput:
+    call_id = item.wire["call_id"]
+    call = history.call_named(call_id)
+    return ToolOutput(call_id, call.wire["name"] if call is not None else "", item.wire["output"])
+
+
+def _audio(item: Item | None) -> Samples:
+    if item is None or not item.clips:
+        return np.zeros(0, np.float32)
+    return np.concatenate([clip.samples() for clip in item.clips.values()])

@@ -1,0 +1,68 @@
+"""Who may come in: checks on the HTTP request before a connection becomes a session. No sockets here.
+
+A server without keys is for programs on this machine. A web page on the same machine can reach it too, so the Host
+must be a loopback name (a rebound DNS name is not) and an Origin, which browsers always send, must be the server's
+own.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from engine.errors import ConfigError
+
+PATH = "/v1/realtime"
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer instead of a session."""
+
+    status: int
+    text: str
+
+
+def check_bind(host: str) -> None:
+    """Refuse to listen anywhere but on loopback: there are no keys yet, so everybody who can reach it could use it."""
+    if host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(f"host is {host!r}: this server listens on loopback only, use 127.0.0.1, ::1 or localhost")
+
+
+def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], upgrade: bool) -> Answer | None:
+    """The answer for a request that gets no session, or None. `hosts` and `origins` are all values of those headers."""
+    if len(hosts) != 1 or not _is_loopback(hosts[0]):
+        return Answer(403, "This server answers requests for localhost, 127.0.0.1 or [::1] only.\n")
+    if len(origins) > 1 or (origins and not _same_origin(origins[0], hosts[0])):
+        return Answer(403, "This server does not answer pages of other origins.\n")
+    if urlsplit(path).path != PATH:
+        return Answer(404, f"Nothing here. The Realtime API is a WebSocket at {PATH}.\n")
+    if not upgrade:
+        text = f"This is a bargein Realtime server. Open a WebSocket: ws://{hosts[0]}{PATH}\n"
+        return Answer(426, text)
+    return None
+
+
+def model_of(path: str) -> str | None:
+    """The model that a URL asks for."""
+    values = parse_qs(urlsplit(path).query, max_num_fields=32).get("model")
+    return values[0][:512] if values else None
+
+
+def _is_loopback(host: str) -> bool:
+    name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
+    return name.lower() in LOOPBACK_NAMES and (not port or (port.isascii() and port.isdigit() and int(port) < 65536))
+
+
+def _same_origin(origin: str, host: str) -> bool:
+    scheme, separator, authority = origin.partition("://")
+    return separator != "" and scheme.lower() in ("http", "https") and authority.lower() == host.lower()

@@ -1,0 +1,92 @@
+"""What each client event does, one method per event.
+
+All synchronous; a ProtocolError raised here is answered with `error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.realtime import events as ev
+from engine.realtime import problems
+from engine.server.answering import Answering
+from engine.server.config import updated
+from engine.server.history import truncate
+from engine.server.items import from_client
+from engine.server.listening import Listening
+from engine.server.refusal import unknown_parameter
+from engine.server.run import snapshot
+from engine.server.shapes import mapping
+from engine.server.state import SessionState
+
+
+class Handlers:
+    """Obeys the events of one client."""
+
+    def __init__(self, state: SessionState, listening: Listening, answering: Answering) -> None:
+        self._state = state
+        self._listening = listening
+        self._answering = answering
+        self._by_type: dict[type[Any], Callable[[Any], None]] = {
+            ev.SessionUpdate: self._session_update,
+            ev.InputAudioBufferCommit: lambda _: listening.commit(),
+            ev.InputAudioBufferClear: lambda _: listening.clear(),
+            ev.ConversationItemCreate: self._item_create,
+            ev.ConversationItemRetrieve: self._item_retrieve,
+            ev.ConversationItemTruncate: self._item_truncate,
+            ev.ConversationItemDelete: self._item_delete,
+            ev.ResponseCreate: self._response_create,
+            ev.ResponseCancel: lambda event: answering.cancel(event.response_id or None),
+        }
+
+    def handle(self, event: ev.AnyEvent) -> None:
+        """Obey one event (appended audio excepted).
+
+        Raises ProtocolError when it is refused; then nothing has changed.
+        """
+        handler = self._by_type.get(type(event))
+        if handler is None or isinstance(event, ev.Unknown):
+            raise problems.unknown_event_type(event.type, ev.CLIENT_EVENTS)
+        if event.extra:
+            raise unknown_parameter(next(iter(event.extra)))
+        handler(event)
+
+    def _session_update(self, event: ev.SessionUpdate) -> None:
+        state = self._state
+        config = updated(state.config, event.session)
+        self._listening.check_format(config["audio"]["input"]["format"]["type"])
+        state.config = config
+        self._listening.reconfigure()
+        state.emit(ev.SessionUpdated(session=config))
+
+    def _item_create(self, event: ev.ConversationItemCreate) -> None:
+        state = self._state
+        item = from_client("item", event.item, state.new_item_id(), state.input_format)
+        place = state.history.place_for(item, event.previous_item_id or None)
+        state.history.insert(item, place)
+        previous = state.history.previous(item.id)
+        state.emit(ev.ConversationItemAdded(previous_item_id=previous, item=snapshot(item)))
+        state.emit(ev.ConversationItemDone(previous_item_id=previous, item=snapshot(item)))
+
+    def _item_retrieve(self, event: ev.ConversationItemRetrieve) -> None:
+        item = self._state.history.find(event.item_id, "retrieve")
+        self._state.emit(ev.ConversationItemRetrieved(item=item.retrieved()))
+
+    def _item_truncate(self, event: ev.ConversationItemTruncate) -> None:
+        state = self._state
+        item = state.history.find(event.item_id, "truncate")
+        truncate(item, event.content_index, event.audio_end_ms, state.budget)
+        state.emit(
+            ev.ConversationItemTruncated(
+                item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms
+            )
+        )
+
+    def _item_delete(self, event: ev.ConversationItemDelete) -> None:
+        history = self._state.history
+        history.remove(history.find(event.item_id, "delete"))
+        self._state.emit(ev.ConversationItemDeleted(item_id=event.item_id))
+
+    def _response_create(self, event: ev.ResponseCreate) -> None:
+        self._answering.create(dict(mapping("response", event.response)) if event.response else {})

@@ -1,0 +1,209 @@
+"""Conversation items: what a client may create, and how an item is kept.
+
+An item is its wire object without audio, plus one `Clip` per audio part. `conversation.item.retrieve` joins them again.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.audio import AudioFormat
+from engine.server.formats import Samples, decode_all
+from engine.server.refusal import Refusal, invalid_value, missing
+from engine.server.shapes import Check, array, base64_audio, fields, mapping, nullable, one_of, text
+
+MAX_APPEND = 15 * 2**20
+"""Bytes of audio one event may carry."""
+MAX_IMAGE = 20 * 2**20
+"""Characters of one data URI."""
+MAX_ID = 512
+"""Characters of an id a client chooses."""
+
+_OLD_FORMAT_NAMES = {AudioFormat.PCM: "pcm16", AudioFormat.PCMU: "g711_ulaw", AudioFormat.PCMA: "g711_alaw"}
+
+
+@dataclass(slots=True)
+class Clip:
+    """The sound of one content part, in wire form."""
+
+    format: AudioFormat
+    data: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    """Bytes it is long; stays true after the data was dropped."""
+    dropped: bool = False
+    """The session's budget was full and this was the oldest."""
+    truncated: bool = False
+    """A client cut it: nothing is added any more, and its transcript is gone."""
+
+    @property
+    def duration_ms(self) -> float:
+        """Its length in milliseconds."""
+        return self.size / self.format.bytes_per_ms
+
+    def samples(self) -> Samples:
+        """The sound as float32 at 24 kHz."""
+        return decode_all(bytes(self.data), self.format)
+
+
+@dataclass(slots=True)
+class Item:
+    """One item of a conversation or of a response."""
+
+    wire: dict[str, Any]
+    clips: dict[int, Clip] = field(default_factory=dict)
+    """Sound by content index."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return str(self.wire["id"])
+
+    @property
+    def type(self) -> str:
+        """message, function_call or function_call_output."""
+        return str(self.wire["type"])
+
+    @property
+    def role(self) -> str:
+        """user, assistant or system; "" for items that are no message."""
+        return str(self.wire.get("role", ""))
+
+    def text(self) -> str:
+        """What is written or known to be said in it."""
+        parts = [part.get("text") or part.get("transcript") or "" for part in self.wire.get("content", ())]
+        return " ".join(part for part in parts if part)
+
+    def retrieved(self) -> dict[str, Any]:
+        """The wire object with its audio. Raises Refusal when the sound was dropped."""
+        if any(clip.dropped for clip in self.clips.values()):
+            message = f"The audio of item '{self.id}' is not kept any more: the session's audio budget was full."
+            raise Refusal("item_audio_not_retained", message, "item_id")
+        result = dict(self.wire)
+        if self.clips:
+            result["content"] = [self._with_audio(n, part) for n, part in enumerate(self.wire["content"])]
+        return result
+
+    def _with_audio(self, index: int, part: dict[str, Any]) -> dict[str, Any]:
+        clip = self.clips.get(index)
+        if clip is None:
+            return part
+        return {**part, "audio": b64encode(clip.data).decode(), "format": _OLD_FORMAT_NAMES[clip.format]}
+
+
+def user_audio(item_id: str, audio: bytes, format: AudioFormat) -> Item:
+    """The user message a commit makes."""
+    wire = _message(item_id, "user", [{"type": "input_audio", "transcript": None}])
+    return Item(wire, {0: Clip(format, bytearray(audio), len(audio))})
+
+
+def assistant_message(item_id: str) -> Item:
+    """A message the model has only begun."""
+    return Item(_message(item_id, "assistant", []) | {"status": "in_progress"})
+
+
+def function_call(item_id: str, name: str, call_id: str) -> Item:
+    """A call the model has only begun."""
+    wire = {"id": item_id, "object": "realtime.item", "type": "function_call", "status": "in_progress"}
+    return Item(wire | {"name": name, "call_id": call_id, "arguments": ""})
+
+
+def _message(item_id: str, role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+    head = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed"}
+    return head | {"role": role, "content": content}
+
+
+def from_client(param: str, value: Any, new_id: str, format: AudioFormat) -> Item:
+    """Check an item that a client wrote and make an Item of it; audio parts are in the session's input format."""
+    kind = mapping(param, value).get("type")
+    if kind is None:
+        raise missing(f"{param}.type")
+    if kind == "message":
+        return _message_from_client(param, value, new_id, format)
+    if kind == "function_call":
+        checks = _COMMON | {"name": _name, "call_id": _id, "arguments": text}
+        given = fields(param, value, checks, required=["name", "arguments"])
+        given.setdefault("call_id", new_id.replace("item_", "call_", 1))
+    elif kind == "function_call_output":
+        given = fields(param, value, _COMMON | {"call_id": _id, "output": text}, required=["call_id", "output"])
+    else:
+        known = "'message', 'function_call' and 'function_call_output'"
+        raise invalid_value(f"{param}.type", f"supported values are {known}, but got {kind!r:.80}.")
+    return Item(_completed(given, new_id))
+
+
+def _message_from_client(param: str, value: Mapping[str, Any], new_id: str, format: AudioFormat) -> Item:
+    checks = _COMMON | {"role": one_of("system", "user", "assistant"), "content": array}
+    given = fields(param, value, checks, required=["role", "content"])
+    clips: dict[int, Clip] = {}
+    content: list[dict[str, Any]] = []
+    for index, part in enumerate(given["content"]):
+        checked = _part(f"{param}.content[{index}]", part, given["role"])
+        audio = checked.pop("audio", None)
+        if audio is not None:
+            clips[index] = Clip(format, bytearray(audio), len(audio))
+        content.append(checked)
+    return Item(_completed(given | {"content": content}, new_id), clips)
+
+
+def _completed(given: dict[str, Any], new_id: str) -> dict[str, Any]:
+    given = {key: value for key, value in given.items() if value is not None}
+    return {"id": new_id, "object": "realtime.item", **given, "status": "completed"}
+
+
+def _part(param: str, value: Any, role: str) -> dict[str, Any]:
+    kind = mapping(param, value).get("type")
+    if kind is None:
+        raise missing(f"{param}.type")
+    allowed = _PARTS[role]
+    if role == "assistant" and kind in ("output_audio", "audio"):
+        raise invalid_value(f"{param}.type", "assistant audio cannot be created; use 'output_text'.")
+    if not isinstance(kind, str) or kind not in allowed:
+        words = " and ".join(map(repr, allowed))
+        raise invalid_value(f"{param}.type", f"a {role} message may hold {words}, but got {kind!r:.80}.")
+    checks, required = allowed[kind]
+    return fields(param, value, checks, required=required)
+
+
+def _id(param: str, value: Any) -> str:
+    if not text(param, value, limit=MAX_ID):
+        raise invalid_value(param, "an id has at least one character.")
+    return str(value)
+
+
+def _name(param: str, value: Any) -> str:
+    return text(param, value, limit=512)
+
+
+def _audio(param: str, value: Any) -> bytes:
+    return base64_audio(param, value, MAX_APPEND)
+
+
+def _image(param: str, value: Any) -> str:
+    # Only data URIs: this server never fetches what a client names.
+    uri = text(param, value, limit=MAX_IMAGE)
+    if not uri.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")):
+        raise invalid_value(param, "expected a data URI of a PNG or JPEG image (data:image/png;base64,...).")
+    return uri
+
+
+_COMMON: dict[str, Check] = {
+    "id": nullable(_id),
+    "object": nullable(one_of("realtime.item")),
+    "type": text,
+    "status": nullable(one_of("completed", "incomplete", "in_progress")),
+}
+_TEXT: tuple[dict[str, Check], list[str]] = ({"type": text, "text": text}, ["text"])
+_USER_AUDIO: dict[str, Check] = {"type": text, "audio": _audio, "transcript": nullable(text)}
+_USER_IMAGE: dict[str, Check] = {"type": text, "image_url": _image, "detail": nullable(one_of("auto", "low", "high"))}
+_PARTS: dict[str, dict[str, tuple[dict[str, Check], list[str]]]] = {
+    "system": {"input_text": _TEXT},
+    "assistant": {"output_text": _TEXT},
+    "user": {
+        "input_text": _TEXT,
+        "input_audio": (_USER_AUDIO, ["audio"]),
+        "input_image": (_USER_IMAGE, ["image_url"]),
+    },
+}

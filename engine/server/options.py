@@ -1,0 +1,71 @@
+"""Everything about the embedded server that its owner may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.errors import ConfigError
+from engine.realtime.ledger import MAX_OUT_OF_BAND
+from engine.server.faults import Faults
+
+INSTRUCTIONS = "You are a helpful voice assistant. Answer briefly and in the language of the user."
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Settings of every session of a server. Raises ConfigError for a value out of range."""
+
+    model: str = "gpt-realtime"
+    """Shown in the session when the client's URL names none; the name changes nothing else."""
+    instructions: str = INSTRUCTIONS
+    """Instructions of a session that sets none. Only a brain that reads them is moved by them."""
+    voice: str = "alloy"
+    session_s: float = 3600.0
+    """Longest session, in seconds; then the error session_expired and close 1001."""
+    burst: float = 8.0
+    """Reply audio is sent this many times faster than real time (1-1000); every client must buffer a whole response."""
+    first_delta_ms: int = 50
+    """Audio in the first delta of a response, so that it is quick (10-1000)."""
+    delta_ms: int = 100
+    """Audio in every later delta (10-1000)."""
+    retained_bytes: int = 32 * 2**20
+    """Audio kept per session for `conversation.item.retrieve` and `echo`, in wire form; when full, the oldest goes.
+
+    The uncommitted input buffer has the same bound of its own.
+    """
+    max_items: int = 2000
+    """Items one conversation holds; a further conversation.item.create is refused, and audio turns drop the oldest."""
+    max_responses: int = 16
+    """Out-of-band responses one session may have in progress at a time."""
+    least_speech_ms: int = 100
+    """Speech needed within one and a half times its length before a turn opens: a shorter burst (a click, a cough) is
+    none.
+    """
+    idle_history_ms: int = 1000
+    """Audio before a turn that a client's commit may still reach while turn detection is on and nobody speaks."""
+    max_sessions: int = 64
+    """Connections a front holds at a time; one more is answered 503."""
+    send_queue_bytes: int = 4 * 2**20
+    """Encoded events waiting for one slow reader.
+
+    Audio waits at a quarter of it; beyond all of it the session ends with 1013.
+    """
+    faults: Faults = field(default_factory=Faults)
+
+    def __post_init__(self) -> None:
+        _within("burst", self.burst, 1, 1000)
+        _within("first_delta_ms", self.first_delta_ms, 10, 1000)
+        _within("delta_ms", self.delta_ms, 10, 1000)
+        _within("session_s", self.session_s, 0.001, 7 * 86400)
+        _within("retained_bytes", self.retained_bytes, 2**16, 2**32)
+        _within("max_items", self.max_items, 10, 10**6)
+        _within("max_responses", self.max_responses, 1, MAX_OUT_OF_BAND)
+        _within("least_speech_ms", self.least_speech_ms, 10, 1000)
+        _within("idle_history_ms", self.idle_history_ms, 100, 60_000)
+        _within("max_sessions", self.max_sessions, 1, 10**6)
+        _within("send_queue_bytes", self.send_queue_bytes, 2**16, 2**32)
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ConfigError(f"{name} is {value!r}: use {least:g} to {most:g}")

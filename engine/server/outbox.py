@@ -1,0 +1,72 @@
+"""What waits to be written to one client: bounded, in order, and able to say when there is room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Write nothing for a while (a fault)."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Everything before this is written; then the session ends."""
+
+    code: int
+    reason: str
+
+
+Entry = bytes | Stall | Close
+
+
+class Outbox:
+    """Encoded events for one reader.
+
+    At most `limit` bytes wait, whatever they are: then `put` says False and the session ends with 1013, since no
+    control event may be lost. Reply audio is held back by `room()` from a quarter of it on, so only a client that
+    stopped reading gets there.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.waiting = 0
+        self._entries: deque[Entry] = deque()  # at most `limit` bytes; when full, put() refuses
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def put(self, entry: Entry) -> bool:
+        """Add an entry. False when it does not fit: the session must end."""
+        size = len(entry) if isinstance(entry, bytes) else 0
+        # One event alone may be larger than the limit (a retrieved item, a fault); a queue of them may not.
+        if self.waiting and self.waiting + size > self.limit:
+            return False
+        self._entries.append(entry)
+        self.waiting += size
+        self._filled.set()
+        if self.waiting > self.limit // 4:
+            self._room.clear()
+        return True
+
+    async def get(self) -> Entry:
+        """The next entry. Its bytes count as waiting until `written`."""
+        while not self._entries:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._entries.popleft()
+
+    def written(self, entry: bytes) -> None:
+        """The carrier has taken an entry."""
+        self.waiting -= len(entry)
+        if self.waiting <= self.limit // 4:
+            self._room.set()
+
+    async def room(self) -> None:
+        """Wait until there is room for audio."""
+        await self._room.wait()

@@ -1,0 +1,42 @@
+"""What the server answers: brains behind one small interface.
+
+`responder("echo")` and `responder("script:PATH")` look a brain up by name; a `Script` is also made from a plain dict.
+Write your own by giving an object a `respond(turn)` method that is an async generator of parts (`Say`, `Text`,
+`Audio`, `ToolCall`, `Fail`, `Stop`).
+"""
+
+from __future__ import annotations
+
+from engine.server.responders.base import (
+    Audio,
+    Fail,
+    Part,
+    Responder,
+    Say,
+    Stop,
+    Text,
+    Tool,
+    ToolCall,
+    ToolOutput,
+    Turn,
+)
+from engine.server.responders.echo import Echo
+from engine.server.responders.names import responder
+from engine.server.responders.script import Script
+
+__all__ = [
+    "Audio",
+    "Echo",
+    "Fail",
+    "Part",
+    "Responder",
+    "Say",
+    "Script",
+    "Stop",
+    "Text",
+    "Tool",
+    "ToolCall",
+    "ToolOutput",
+    "Turn",
+    "responder",
+]

@@ -1,0 +1,134 @@
+"""The interface between the session and a brain: a read-only view of the conversation in, a stream of parts out.
+
+A brain never sees the socket or the session. It may sleep and await what it likes; when the response is cancelled,
+its generator is closed at the await it stands in. It runs on the loop, so long computing belongs in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Words to say: spoken with a transcript when the response is audio, written when it is text.
+
+    Cut into sentences on the way.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words to write, never spoken, whatever the modality of the response."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound to send: mono float32 at 24 kHz in [-1, 1]. In a text response only the transcript is sent."""
+
+    samples: Samples
+    transcript: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function call. `arguments` is JSON text, taken as it is; `call_id` is made when empty."""
+
+    name: str
+    arguments: str = "{}"
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """End the response as failed: `response.done` carries type, code and message. Nothing after it is read."""
+
+    message: str
+    code: str = "server_error"
+    type: str = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the response now. With a reason ("max_output_tokens", "content_filter") it is incomplete, without one
+    completed.
+
+    A stream that simply ends is completed as well.
+    """
+
+    reason: str | None = None
+
+
+Part = Say | Text | Audio | ToolCall | Fail | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One function the model may call. `parameters` is its JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a client's function gave back. `name` is "" when the call is not in the conversation any more."""
+
+    call_id: str
+    name: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a brain may know when it is asked. A snapshot: later events do not change it."""
+
+    number: int
+    """Which response of the conversation this is, from 1; out-of-band responses count on their own."""
+    user_turn: int
+    """How many user messages the context holds."""
+    text: str
+    """What the user last wrote, or the transcript of what they last said; "" when neither is known."""
+    instructions: str = ""
+    modality: str = "audio"
+    """"audio" or "text"."""
+    voice: str = "alloy"
+    tools: Sequence[Tool] = ()
+    tool_choice: Any = "auto"
+    tool_outputs: Sequence[ToolOutput] = ()
+    """Outputs of function calls since the last user message, in order."""
+    metadata: Mapping[str, str] | None = None
+    items: Sequence[Mapping[str, Any]] = ()
+    """The context as wire items without audio bytes, oldest first."""
+    load_audio: Callable[[], Samples] = lambda: np.zeros(0, np.float32)
+
+    def audio(self) -> Samples:
+        """What the user last said as mono float32 at 24 kHz; empty when they wrote, or when the sound has been
+        dropped.
+        """
+        return self.load_audio()
+
+
+class Responder(Protocol):
+    """A brain. One object serves every session, so it keeps nothing about a conversation in itself."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in the log and in `responder(name)`."""
+
+    def respond(self, turn: Turn) -> AsyncIterator[Part]:
+        """Answer one turn: an async generator of parts.
+
+        An exception ends the response as failed; the session lives on.
+        """

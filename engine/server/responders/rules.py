@@ -1,0 +1,236 @@
+"""The rules of a script: plain data, checked once, with errors that name the place.
+
+    rules:
+      - match: {turn: 1}                   # the first response of the conversation
+        do:
+          - say: "Hello. What can I do for you?"
+      - match: {text: "weather|rain"}      # a regular expression searched in what the user wrote or said, case ignored
+        do:
+          - call: {name: get_weather, arguments: {city: Paris}}
+      - match: {tool: get_weather, output: "rain"}
+        do:
+          - delay: 0.3                     # seconds
+          - say: "Take an umbrella."
+      - match: {text: "break"}
+        do:
+          - fail: {code: rate_limit_exceeded, message: "Slow down."}
+    default:                               # when no rule matches
+      - say: "You said {text}"
+
+The first rule whose conditions all hold is taken. Conditions: `turn` (number or list), `text`, `tool` and `output`
+(of the last function output; a rule with either matches only when there is one), `instructions` (regular
+expressions). In `say` and `text` the words {text}, {turn}, {tool} and {output} are filled in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import ConfigError
+from engine.server.responders.base import Fail, Say, Stop, Text, ToolCall, Turn
+
+_CONDITIONS = ("turn", "text", "tool", "output", "instructions")
+_STEPS = ("say", "text", "call", "delay", "fail", "stop")
+MAX_DELAY_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Wait before the next step."""
+
+    seconds: float
+
+
+Step = Say | Text | ToolCall | Delay | Fail | Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Conditions that must all hold, and what to do then. None and () mean: not asked."""
+
+    steps: tuple[Step, ...]
+    turns: tuple[int, ...] = ()
+    text: re.Pattern[str] | None = None
+    tool: str | None = None
+    output: re.Pattern[str] | None = None
+    instructions: re.Pattern[str] | None = None
+
+    def matches(self, turn: Turn) -> bool:
+        """Whether this rule is for that turn."""
+        last = turn.tool_outputs[-1] if turn.tool_outputs else None
+        if self.tool is not None or self.output is not None:
+            if last is None or (self.tool is not None and self.tool != last.name):
+                return False
+            if self.output is not None and not self.output.search(last.output):
+                return False
+        elif self.text is not None and last is not None:
+            return False  # the words were answered by the call already: an output is not a second question
+        if self.turns and turn.number not in self.turns:
+            return False
+        if self.text is not None and not self.text.search(turn.text):
+            return False
+        return self.instructions is None or bool(self.instructions.search(turn.instructions))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Every rule of a script, in order, and the default."""
+
+    rules: tuple[Rule, ...]
+    default: tuple[Step, ...]
+
+    def steps_for(self, turn: Turn) -> tuple[Step, ...]:
+        """What to do in that turn."""
+        return next((rule.steps for rule in self.rules if rule.matches(turn)), self.default)
+
+
+class Place:
+    """Where in the file a value stands. `lines` maps a path such as ("rules", 0, "do") to its line, from 1."""
+
+    def __init__(
+        self, source: str, lines: Mapping[tuple[str | int, ...], int], path: tuple[str | int, ...] = ()
+    ) -> None:
+        self.source = source
+        self._lines = lines
+        self.path = path
+
+    def at(self, key: str | int) -> Place:
+        """The place one level deeper."""
+        return Place(self.source, self._lines, (*self.path, key))
+
+    def error(self, problem: str) -> ConfigError:
+        """An error that names file, line (where known), field and problem."""
+        line = next((self._lines[p] for p in self._ancestors() if p in self._lines), None)
+        name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path).lstrip(".")
+        return ConfigError(f"{self.source}{f', line {line}' if line else ''}: {name + ' ' if name else ''}{problem}")
+
+    def _ancestors(self) -> list[tuple[str | int, ...]]:
+        return [self.path[:n] for n in range(len(self.path), -1, -1)]
+
+
+def parse(data: Any, source: str = "script", lines: Mapping[tuple[str | int, ...], int] | None = None) -> Rules:
+    """Check a plain dict and make Rules of it.
+
+    Raises ConfigError naming the field (and the line when `lines` knows it).
+    """
+    place = Place(source, lines or {})
+    _fields(data, ("rules", "default"), place)
+    rules = data.get("rules", [])
+    if not isinstance(rules, Sequence) or isinstance(rules, str):
+        raise place.at("rules").error("must be a list of rules")
+    default = _steps(data["default"], place.at("default")) if "default" in data else (Say("I have no answer to that."),)
+    return Rules(tuple(_rule(rule, place.at("rules").at(n)) for n, rule in enumerate(rules)), default)
+
+
+def _fields(data: Any, known: Sequence[str], place: Place) -> None:
+    if not isinstance(data, Mapping):
+        raise place.error(f"must be a mapping with {', '.join(known)}, not {_kind(data)}")
+    for key in data:
+        if key not in known:
+            raise (place.at(key) if isinstance(key, str) else place).error(f"is not known: use {', '.join(known)}")
+
+
+def _rule(data: Any, place: Place) -> Rule:
+    _fields(data, ("match", "do"), place)
+    if "do" not in data:
+        raise place.error("has no 'do': say what should happen, e.g. do: [{say: Hello}]")
+    match = data.get("match", {})
+    at = place.at("match")
+    _fields(match, _CONDITIONS, at)
+    tool = match.get("tool")
+    if tool is not None and not isinstance(tool, str):
+        raise at.at("tool").error("must be the name of a function")
+    return Rule(
+        steps=_steps(data["do"], place.at("do")),
+        turns=_turns(match["turn"], at.at("turn")) if "turn" in match else (),
+        text=_pattern(match.get("text"), at.at("text")),
+        tool=tool,
+        output=_pattern(match.get("output"), at.at("output")),
+        instructions=_pattern(match.get("instructions"), at.at("instructions")),
+    )
+
+
+def _turns(value: Any, place: Place) -> tuple[int, ...]:
+    numbers = value if isinstance(value, list) else [value]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in numbers) or not numbers:
+        raise place.error(f"is {value!r}: use a number from 1, or a list of them")
+    return tuple(numbers)
+
+
+def _pattern(value: Any, place: Place) -> re.Pattern[str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise place.error(f"must be a regular expression in quotes, not {_kind(value)}")
+    try:
+        return re.compile(value, re.IGNORECASE)
+    except re.error as error:
+        raise place.error(f"is not a regular expression: {error}") from None
+
+
+def _steps(data: Any, place: Place) -> tuple[Step, ...]:
+    if not isinstance(data, list):
+        raise place.error(f"must be a list of steps ({', '.join(_STEPS)}), not {_kind(data)}")
+    return tuple(_step(step, place.at(n)) for n, step in enumerate(data))
+
+
+def _step(data: Any, place: Place) -> Step:
+    _fields(data, _STEPS, place)
+    if len(data) != 1:
+        raise place.error(f"must be exactly one of {', '.join(_STEPS)}")
+    kind, value = next(iter(data.items()))
+    at = place.at(kind)
+    if kind == "delay":
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DELAY_S:
+            raise at.error(f"is {value!r}: use seconds from 0 to {MAX_DELAY_S:.0f}")
+        return Delay(float(value))
+    if kind == "call":
+        return _call(value, at)
+    if kind == "fail":
+        return _fail(value, at)
+    if kind == "stop":
+        if value not in (None, "max_output_tokens", "content_filter"):
+            raise at.error(f"is {value!r}: use max_output_tokens, content_filter or nothing")
+        return Stop(value)
+    if not isinstance(value, str):
+        raise at.error(f"must be a text, not {_kind(value)}: put it in quotes")
+    return Say(value) if kind == "say" else Text(value)
+
+
+def _call(value: Any, place: Place) -> ToolCall:
+    if isinstance(value, str):
+        return ToolCall(value)
+    _fields(value, ("name", "arguments", "call_id"), place)
+    name, arguments = value.get("name"), value.get("arguments", {})
+    if not isinstance(name, str) or not name:
+        raise place.at("name").error("must be the name of a function")
+    # A text goes out as it is, so that a test can send broken JSON.
+    return ToolCall(
+        name, arguments if isinstance(arguments, str) else json.dumps(arguments), str(value.get("call_id", ""))
+    )
+
+
+def _fail(value: Any, place: Place) -> Fail:
+    if value is None or isinstance(value, str):
+        return Fail(value or "The script asked for a failure.")
+    _fields(value, ("message", "code", "type"), place)
+    for key, text in value.items():
+        if not isinstance(text, str):
+            raise place.at(key).error(f"must be a text, not {_kind(text)}")
+    return Fail(**{"message": "The script asked for a failure.", **value})
+
+
+def _kind(value: Any) -> str:
+    names = {
+        type(None): "nothing",
+        bool: "true/false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+    }
+    return names.get(type(value), "a mapping" if isinstance(value, Mapping) else type(value).__name__)

@@ -1,0 +1,247 @@
+"""One response as it is produced: its items and parts, the events in their order, and its end.
+
+Every method is synchronous, so nothing comes between an event and the state it reports. After `finish` nothing is
+emitted any more: a cancelled producer that still has something in its hands finds the run over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from engine.audio import AudioFormat
+from engine.realtime import events as ev
+from engine.server import items
+from engine.server.history import AudioBudget, History
+from engine.server.ids import Ids
+from engine.server.items import Clip, Item
+from engine.server.usage import Usage, output_audio_tokens, text_tokens
+
+Emit = Callable[[ev.Event], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a response was created with: the session's configuration, with the overrides of response.create."""
+
+    config: dict[str, Any]
+    """output_modalities, max_output_tokens, audio.output and so on, as in a session."""
+    metadata: dict[str, str] | None
+    conversation_id: str | None
+    """None for an out-of-band response."""
+
+    @property
+    def modality(self) -> str:
+        """ "audio" or "text"."""
+        return str(self.config["output_modalities"][0])
+
+    @property
+    def voice(self) -> str:
+        """The voice's name; a custom voice's id."""
+        voice = self.config["audio"]["output"]["voice"]
+        return str(voice["id"] if isinstance(voice, dict) else voice)
+
+    @property
+    def format(self) -> AudioFormat:
+        """How its audio travels."""
+        return AudioFormat(self.config["audio"]["output"]["format"]["type"])
+
+
+class ResponseRun:
+    """A response in progress. `history` is None for an out-of-band one: then no conversation events are emitted."""
+
+    def __init__(
+        self, settings: RunSettings, *, ids: Ids, emit: Emit, history: History | None, budget: AudioBudget, usage: Usage
+    ) -> None:
+        self.settings = settings
+        self.id = ids.new("resp")
+        self.over = False
+        self.status = "in_progress"
+        self.usage = usage
+        self._ids = ids
+        self._emit = emit
+        self._history = history
+        self._budget = budget
+        self._output: list[Item] = []
+        self._message: Item | None = None  # the message that is open
+        self._part: dict[str, Any] | None = None  # its open part, as stored
+        self._audio_size = 0  # bytes sent
+        self._said: list[str] = []  # deltas of the open part
+
+    @property
+    def audio_ms(self) -> float:
+        """Audio sent so far, in milliseconds."""
+        return self._audio_size / self.settings.format.bytes_per_ms
+
+    def begin(self) -> None:
+        """Emit response.created."""
+        self._emit(ev.ResponseCreated(response=self._wire("in_progress", None)))
+
+    def text(self, delta: str) -> None:
+        """More text of a text part."""
+        if self.over or not delta:
+            return
+        self._open_part("text")
+        self._said.append(delta)
+        self._emit(ev.ResponseOutputTextDelta(**self._place(), delta=delta))
+        self._check_length()
+
+    def transcript(self, delta: str) -> None:
+        """More words of an audio part."""
+        if self.over or not delta:
+            return
+        self._open_part("audio")
+        self._said.append(delta)
+        self._emit(ev.ResponseOutputAudioTranscriptDelta(**self._place(), delta=delta))
+
+    def audio(self, delta: bytes) -> None:
+        """More audio, in the response's wire format."""
+        if self.over or not delta:
+            return
+        clip = self._open_part("audio")
+        assert clip is not None
+        if not clip.truncated and not clip.dropped:
+            clip.data += delta
+            clip.size += len(delta)
+            if self._history is not None:
+                self._budget.keep(clip, len(delta))
+        self._audio_size += len(delta)
+        self._emit(ev.ResponseOutputAudioDelta(**self._place(), delta=delta))
+        self._check_length()
+
+    def function_call(self, name: str, arguments: str, call_id: str) -> None:
+        """A whole function call: added, its arguments in pieces, done."""
+        if self.over:
+            return
+        self._close_message("completed")
+        item = items.function_call(self._ids.new("item"), name, call_id or self._ids.new("call"))
+        self._add(item)
+        where: dict[str, Any] = {"response_id": self.id, "item_id": item.id, "output_index": len(self._output) - 1}
+        call = str(item.wire["call_id"])
+        for start in range(0, len(arguments), 40):
+            piece = arguments[start : start + 40]
+            self._emit(ev.ResponseFunctionCallArgumentsDelta(**where, call_id=call, delta=piece))
+        self._emit(ev.ResponseFunctionCallArgumentsDone(**where, call_id=call, name=name, arguments=arguments))
+        item.wire["arguments"] = arguments
+        self.usage.output_text += text_tokens(name + arguments)
+        self._done(item, "completed")
+        self._check_length()
+
+    def close_part(self) -> None:
+        """End the open part, if there is one: its .done events, in order."""
+        part, message = self._part, self._message
+        if part is None or message is None:
+            return
+        place = self._place()
+        said = "".join(self._said)
+        if part["type"] == "output_audio":
+            self._emit(ev.ResponseOutputAudioDone(**place))
+            self._emit(ev.ResponseOutputAudioTranscriptDone(**place, transcript=said))
+            self._emit(ev.ResponseContentPartDone(**place, part={"type": "audio", "transcript": said}))
+            if not message.clips[place["content_index"]].truncated:
+                part["transcript"] = said
+        else:
+            part["text"] = said
+            self._emit(ev.ResponseOutputTextDone(**place, text=said))
+            self._emit(ev.ResponseContentPartDone(**place, part={"type": "text", "text": said}))
+        self.usage.output_text += text_tokens(said)
+        self._part = None
+        self._said = []
+
+    def finish(self, status: str, *, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
+        """End the response, once: open parts and items first, then response.done. Later calls do nothing."""
+        if self.over:
+            return
+        self._close_message("completed" if status == "completed" else "incomplete")
+        self.over = True
+        self.status = status
+        self.usage.output_audio = output_audio_tokens(self.audio_ms)
+        details: dict[str, Any] | None = None
+        if status != "completed":
+            details = {"type": status}
+            details |= {"reason": reason} if reason else {}
+            details |= {"error": error} if error else {}
+        self._emit(ev.ResponseDone(response=self._wire(status, details)))
+
+    def _open_part(self, kind: str) -> Clip | None:
+        stored = "output_audio" if kind == "audio" else "output_text"
+        if self._part is not None and self._part["type"] != stored:
+            self.close_part()
+        if self._message is None:
+            self._message = items.assistant_message(self._ids.new("item"))
+            self._add(self._message)
+        content = self._message.wire["content"]
+        if self._part is None:
+            self._part = {"type": stored}
+            content.append(self._part)
+            empty = {"transcript": ""} if kind == "audio" else {"text": ""}
+            if kind == "audio":
+                self._message.clips[len(content) - 1] = Clip(self.settings.format)
+            self._emit(ev.ResponseContentPartAdded(**self._place(), part={"type": kind, **empty}))
+        return self._message.clips.get(len(content) - 1)
+
+    def _place(self) -> dict[str, Any]:
+        assert self._message is not None
+        return {
+            "response_id": self.id,
+            "item_id": self._message.id,
+            "output_index": len(self._output) - 1,
+            "content_index": len(self._message.wire["content"]) - 1,
+        }
+
+    def _add(self, item: Item) -> None:
+        self._output.append(item)
+        index = len(self._output) - 1
+        self._emit(ev.ResponseOutputItemAdded(response_id=self.id, output_index=index, item=snapshot(item)))
+        if self._history is not None:
+            previous = self._history.last_id
+            self._history.append(item)
+            self._emit(ev.ConversationItemAdded(previous_item_id=previous, item=snapshot(item)))
+
+    def _close_message(self, status: str) -> None:
+        self.close_part()
+        if self._message is not None:
+            self._done(self._message, status)
+            self._message = None
+
+    def _done(self, item: Item, status: str) -> None:
+        item.wire["status"] = status
+        if self._history is not None and item.id in self._history:
+            previous = self._history.previous(item.id)
+            self._emit(ev.ConversationItemDone(previous_item_id=previous, item=snapshot(item)))
+        index = self._output.index(item)
+        self._emit(ev.ResponseOutputItemDone(response_id=self.id, output_index=index, item=snapshot(item)))
+
+    def _check_length(self) -> None:
+        limit = self.settings.config["max_output_tokens"]
+        if limit == "inf" or self.over:
+            return
+        written = self.usage.output_text + text_tokens("".join(self._said))
+        if written + output_audio_tokens(self.audio_ms) >= limit:
+            self.finish("incomplete", reason="max_output_tokens")
+
+    def _wire(self, status: str, details: dict[str, Any] | None) -> dict[str, Any]:
+        config = self.settings.config
+        output = config["audio"]["output"]
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": status,
+            "status_details": details,
+            "output": [snapshot(item) for item in self._output],
+            "conversation_id": self.settings.conversation_id,
+            "output_modalities": config["output_modalities"],
+            "max_output_tokens": config["max_output_tokens"],
+            "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
+            "usage": self.usage.wire() if self.over else None,
+            "metadata": self.settings.metadata,
+        }
+
+
+def snapshot(item: Item) -> dict[str, Any]:
+    """An item's wire object as it is now, safe from later changes."""
+    wire = dict(item.wire)
+    if "content" in wire:
+        wire["content"] = [dict(part) for part in wire["content"]]
+    return wire

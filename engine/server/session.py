@@ -1,0 +1,236 @@
+"""One Realtime session over a connection: the actor that every event of one client passes.
+
+Three kinds of tasks live in one TaskGroup: a reader that hands events in, a writer that takes encoded events out of
+the bounded outbox, and one task per response. Everything between them is synchronous: an event is handled whole, and
+its answers are encoded and queued, before the next one is looked at. The response slot has one owner (`answering`),
+the input buffer one (`listening`).
+
+    async with asyncio.timeout(60):
+        await serve_connection(connection, responder=Echo(), options=ServerOptions())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from engine.audio import VoiceDetector
+from engine.errors import ConnectionLost, LocalProtocolError, ProtocolError, RemoteProtocolError
+from engine.realtime import events as ev
+from engine.realtime import problems, session, wire
+from engine.realtime.protocol import Protocol, Role, Verdict
+from engine.server.answering import Answering
+from engine.server.faults import GARBAGE, huge_error
+from engine.server.formats import RATE
+from engine.server.handlers import Handlers
+from engine.server.ids import Ids
+from engine.server.input_audio import SpeechDetector
+from engine.server.listening import Listening
+from engine.server.options import ServerOptions
+from engine.server.outbox import Close, Outbox, Stall
+from engine.server.responders.base import Responder
+from engine.server.state import SessionState
+from engine.server.voices import Voice, best_voice
+from engine.transport import Connection
+
+_log = logging.getLogger("bargein.server")
+
+EXPIRED_CLOSE = 1001
+OVERFLOW_CLOSE = 1013
+OVERFLOW_REASON = "the client reads too slowly"
+
+
+async def serve_connection(
+    connection: Connection,
+    *,
+    responder: Responder,
+    options: ServerOptions | None = None,
+    voice: Voice | None = None,
+    model: str | None = None,
+    detector: Callable[[], SpeechDetector] | None = None,
+    rng: random.Random | None = None,
+) -> None:
+    """Hold one session over an open connection until either side ends it, then close the connection.
+
+    `model` is what the client asked for. `detector` makes a speech detector for 24 kHz (by default the C core's).
+    `rng` makes ids repeatable. Returns when the connection has ended, whatever the reason; no task is left behind.
+    """
+    actor = Session(
+        connection,
+        responder=responder,
+        options=options or ServerOptions(),
+        voice=voice or best_voice(),
+        model=model,
+        detector=detector or _core_detector,
+        rng=rng,
+    )
+    await actor.run()
+
+
+def _core_detector() -> SpeechDetector:
+    return VoiceDetector(RATE)
+
+
+class Session:
+    """See `serve_connection`, which makes and runs one."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        responder: Responder,
+        options: ServerOptions,
+        voice: Voice,
+        model: str | None,
+        detector: Callable[[], SpeechDetector],
+        rng: random.Random | None,
+    ) -> None:
+        self._connection = connection
+        self._options = options
+        self._outbox = Outbox(options.send_queue_bytes)
+        self._deltas = 0
+        self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
+        ids = Ids(rng)
+        # The protocol remembers a few more items than the history keeps, so it never forgets one that is still there.
+        self._protocol = Protocol(Role.SERVER, ids=ids.new, max_items=options.max_items + 64)
+        config = session.realtime(
+            ids.new("sess"),
+            model=model or options.model,
+            instructions=options.instructions,
+            voice=options.voice,
+            expires_at=int(time.time() + options.session_s),
+        )
+        self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
+        self._answering = Answering(
+            self._state,
+            responder=responder,
+            voice=voice,
+            spawn=self._spawn,
+            room=self._outbox.room,
+        )
+        self._listening = Listening(self._state, self._answering, detector=detector)
+        self._handlers = Handlers(self._state, self._listening, self._answering)
+        self.id = str(config["id"])
+
+    async def run(self) -> None:
+        """The session's whole life."""
+        expiry = asyncio.get_running_loop().call_later(self._options.session_s, self._expire)
+        code, reason = 1011, "the server failed"
+        try:
+            async with self._group:
+                self._emit(ev.SessionCreated(session=self._state.config))
+                self._spawn(self._read())
+                self._spawn(self._write())
+                code, reason = await self._ended
+                for task in tuple(self._tasks):
+                    task.cancel()
+        except* Exception as group:
+            # A mistake of ours must not take other sessions down; this one ends with 1011.
+            _log.error("session %s failed", self.id, exc_info=group)
+        finally:
+            expiry.cancel()
+            self._listening.disarm()
+            await self._connection.close(code, reason)
+        _log.info("session %s ended with %d %s", self.id, code, reason)
+
+    def end(self, code: int, reason: str) -> None:
+        """End the session without waiting for what is queued. The first call counts."""
+        if not self._ended.done():
+            self._ended.set_result((code, reason))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _read(self) -> None:
+        try:
+            while not self._ended.done():
+                await self._handle(await self._connection.receive())
+        except ConnectionLost as lost:
+            self.end(lost.code, lost.reason)
+
+    async def _handle(self, data: bytes | str) -> None:
+        try:
+            event = wire.decode(data, Role.CLIENT)
+        except RemoteProtocolError as problem:
+            self._protocol.malformed(problem)
+            self._flush()
+            return
+        verdict = self._protocol.receive(event)
+        self._flush()
+        if verdict is not Verdict.ACCEPTED:
+            return
+        try:
+            if isinstance(event, ev.InputAudioBufferAppend):
+                await self._append(event.audio)
+            else:
+                self._handlers.handle(event)
+        except LocalProtocolError:
+            # A state we did not foresee is our fault, and no reason to end somebody's call.
+            _log.exception("session %s could not obey %s", self.id, event.type)
+            failure = ProtocolError("The server failed to handle this event.", code="server_error")
+            self._protocol.error(failure, cause=event, kind="server_error")
+        except ProtocolError as problem:
+            self._protocol.error(problem, cause=event)
+        self._flush()
+
+    async def _append(self, audio: bytes) -> None:
+        for number, _ in enumerate(self._listening.append(audio)):
+            if number:
+                await asyncio.sleep(0)  # other sessions go on between the slices of a huge append
+
+    def _flush(self) -> None:
+        for event in self._protocol.outgoing():
+            self._queue(wire.encode(event))
+
+    def _emit(self, event: ev.Event) -> None:
+        self._protocol.send(event)
+        self._flush()
+        if isinstance(event, ev.ResponseOutputAudioDelta) and self._options.faults.any:
+            self._deltas += 1
+            self._misbehave(self._deltas)
+
+    def _queue(self, entry: bytes | Stall | Close) -> None:
+        if not self._outbox.put(entry):
+            self.end(OVERFLOW_CLOSE, OVERFLOW_REASON)
+
+    def _misbehave(self, delta: int) -> None:
+        faults = self._options.faults
+        if delta == faults.garbage_after_deltas:
+            self._queue(GARBAGE)
+        if delta == faults.huge_after_deltas:
+            self._queue(huge_error(faults.huge_bytes))
+        if delta == faults.stall_after_deltas:
+            self._queue(Stall(faults.stall_s))
+        if delta == faults.close_after_deltas:
+            self._queue(Close(faults.close_code, "closed on purpose"))
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                entry = await self._outbox.get()
+                if isinstance(entry, Close):
+                    self.end(entry.code, entry.reason)
+                    return
+                if isinstance(entry, Stall):
+                    await asyncio.sleep(entry.seconds)
+                else:
+                    await self._connection.send(entry)
+                    self._outbox.written(entry)
+        except ConnectionLost as lost:
+            self.end(lost.code, lost.reason)
+
+    def _expire(self) -> None:
+        minutes = max(1, round(self._options.session_s / 60))
+        problem = problems.session_expired(minutes)
+        self._protocol.error(problem)
+        self._flush()
+        self._queue(Close(EXPIRED_CLOSE, str(problem)))

@@ -1,0 +1,179 @@
+"""From a brain's parts to a response's events, in time: sentences are synthesized ahead, audio leaves in bursts.
+
+The first delta holds `first_delta_ms`, each later one `delta_ms`, and they leave `burst` times faster than they play,
+on the loop's clock. The transcript keeps step: a word is sent just before the delta in which it begins. Between two
+deltas the task can be cancelled, so a cancelled response sends at most the delta it stands at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from engine.server.formats import RATE, Encoder, Samples
+from engine.server.options import ServerOptions
+from engine.server.responders.base import Audio, Fail, Part, Responder, Say, Stop, Text, ToolCall, Turn
+from engine.server.run import ResponseRun
+from engine.server.voices.base import Voice, sentences
+
+_log = logging.getLogger("bargein.server")
+
+PIECES_AHEAD = 2  # sentences synthesized before they are due; then the brain waits
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Sound with its words, or only words to be written."""
+
+    words: str
+    samples: Samples | None
+
+
+_Step = _Piece | ToolCall | Fail | Stop
+
+
+class Speaker:
+    """Carries out one response. `room` waits until the client's queue takes audio."""
+
+    def __init__(
+        self,
+        run: ResponseRun,
+        *,
+        voice: Voice,
+        options: ServerOptions,
+        speed: float,
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._run = run
+        self._voice = voice
+        self._options = options
+        self._speed = speed
+        self._room = room
+        self._encoder: Encoder | None = None
+        self._written = False  # something was said in the open part: the next words need a space
+        self._began: float | None = None  # loop time of the first delta
+        self._sent_ms = 0.0
+
+    async def perform(self, responder: Responder, turn: Turn) -> None:
+        """Ask the brain and send its answer, up to response.done. A brain's exception ends the response as failed."""
+        steps: asyncio.Queue[_Step] = asyncio.Queue(PIECES_AHEAD)  # when full, the brain waits
+        async with asyncio.TaskGroup() as group:
+            thinking = group.create_task(self._think(responder, turn, steps))
+            while not self._run.over:
+                step = await steps.get()
+                if isinstance(step, Stop | Fail):
+                    await self._end(step)
+                    break
+                await self._carry_out(step)
+            thinking.cancel()
+
+    async def _think(self, responder: Responder, turn: Turn, steps: asyncio.Queue[_Step]) -> None:
+        try:
+            # Responders are async generators; closing them now, not at garbage collection, ends what they wait for.
+            async with aclosing(cast(Any, responder.respond(turn))) as parts:
+                async for part in parts:
+                    for step in self._split(part):
+                        await steps.put(await self._ready(step))
+                    if isinstance(part, Stop | Fail):
+                        return
+            await steps.put(Stop())
+        except Exception as error:
+            _log.exception("responder %s failed", responder.name)
+            await steps.put(Fail(f"The responder failed: {type(error).__name__}."))
+
+    def _split(self, part: Part) -> list[Part]:
+        if isinstance(part, Say) and self._run.settings.modality == "audio":
+            return [Say(sentence) for sentence in sentences(part.text)]
+        return [part]
+
+    async def _ready(self, part: Part) -> _Step:
+        spoken = self._run.settings.modality == "audio"
+        if isinstance(part, Say):
+            if not spoken:
+                return _Piece(part.text, None)
+            return _Piece(part.text, await self._voice.synthesize(part.text, self._run.settings.voice, self._speed))
+        if isinstance(part, Audio):
+            return _Piece(part.transcript, np.asarray(part.samples, np.float32) if spoken else None)
+        if isinstance(part, Text):
+            return _Piece(part.text, None)
+        return part
+
+    async def _carry_out(self, step: _Step) -> None:
+        if isinstance(step, ToolCall):
+            self._flush()
+            self._run.function_call(step.name, step.arguments, step.call_id)
+        elif isinstance(step, _Piece) and step.samples is not None:
+            await self._speak(step.words, step.samples)
+        elif isinstance(step, _Piece):
+            await self._write(step.words)
+
+    async def _write(self, words: str) -> None:
+        self._flush()
+        for word in words.split(" ") if words else []:
+            await self._room()
+            self._run.text(f" {word}" if self._written else word)
+            self._written = True
+
+    async def _speak(self, words: str, samples: Samples) -> None:
+        if self._encoder is None:
+            self._flush()
+            self._encoder = Encoder(self._run.settings.format)
+        pending = _timed(words, samples.size)
+        at = 0
+        while at < samples.size or pending:
+            await self._pace()
+            length_ms = self._options.delta_ms if self._sent_ms else self._options.first_delta_ms
+            chunk = samples[at : at + length_ms * RATE // 1000]
+            at += chunk.size
+            due = [pending.pop(0)[1] for _ in range(sum(start < at or at >= samples.size for start, _ in pending))]
+            if due:
+                self._run.transcript((" " if self._written else "") + " ".join(due))
+                self._written = True
+            self._run.audio(self._encoder.process(chunk))
+            self._sent_ms += chunk.size * 1000 / RATE
+            if self._run.over:
+                return
+
+    async def _pace(self) -> None:
+        await self._room()
+        loop = asyncio.get_running_loop()
+        if self._began is None:
+            self._began = loop.time()
+        wait = self._began + self._sent_ms / 1000 / self._options.burst - loop.time()
+        await asyncio.sleep(max(wait, 0))
+        if wait < -0.1:  # the brain paused: the burst starts anew and does not catch up
+            self._began = loop.time() - self._sent_ms / 1000 / self._options.burst
+
+    async def _end(self, step: Stop | Fail) -> None:
+        self._flush()
+        if isinstance(step, Fail):
+            error = {"type": step.type, "code": step.code, "message": step.message}
+            self._run.finish("failed", error=error)
+        elif step.reason:
+            self._run.finish("incomplete", reason=step.reason)
+        else:
+            self._run.finish("completed")
+
+    def _flush(self) -> None:
+        """End the open part: what the encoder still holds belongs to it."""
+        if self._encoder is not None:
+            self._run.audio(self._encoder.flush())
+            self._encoder = None
+        self._run.close_part()
+        self._written = False
+
+
+def _timed(words: str, samples: int) -> list[tuple[float, str]]:
+    """Each word with the sample at which it is reckoned to begin: its share of the letters."""
+    result: list[tuple[float, str]] = []
+    letters = 0
+    for word in words.split():
+        result.append((letters / max(len(words), 1) * samples, word))
+        letters += len(word) + 1
+    return result

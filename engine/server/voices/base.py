@@ -1,0 +1,51 @@
+"""What a voice is, and how a text is cut for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+import numpy as np
+
+RATE = 24_000
+"""Samples per second of every voice."""
+
+SENTENCE_LIMIT = 240
+"""A longer sentence is cut at a comma or a space: one piece is never more than about 15 s of speech."""
+
+_END = re.compile("(?<=[.!?\u2026])[\"')\\]]*\\s+|(?<=[\u3002\uff01\uff1f])|\n+")
+
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Voice(Protocol):
+    """Something that can speak. One voice object serves every session of a process."""
+
+    @property
+    def name(self) -> str:
+        """Which engine this is, for the log and for `session` metadata."""
+
+    async def synthesize(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
+        """Speak `text` (one sentence at a time is best) as mono float32 in [-1, 1] at 24 kHz.
+
+        `voice` is an API voice name; an unknown one gets the default. `speed` is 0.25-1.5. Never blocks the loop.
+        Silence (no samples) for a text without anything to say.
+        """
+
+
+def sentences(text: str, limit: int = SENTENCE_LIMIT) -> list[str]:
+    """Cut a text into sentences of at most `limit` characters.
+
+    Joined again with spaces they are the text, whitespace apart.
+    """
+    pieces: list[str] = []
+    for part in _END.split(text):
+        rest = " ".join(part.split())
+        while len(rest) > limit:
+            cut = max(rest.rfind(", ", 0, limit) + 1, 0) or rest.rfind(" ", 0, limit)
+            cut = cut if cut > 0 else limit
+            pieces.append(rest[:cut])
+            rest = rest[cut:].lstrip()
+        if rest:
+            pieces.append(rest)
+    return pieces

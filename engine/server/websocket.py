@@ -1,0 +1,210 @@
+"""The WebSocket front: listens on loopback, lets clients in, and runs one session per connection.
+
+Audio does not shrink, so compression is never negotiated; a client that offers it is served without. No pings time a
+client out: a busy machine must not cost a call. One message may be as large as an append of 15 MiB in base64.
+
+Every queue is bounded: websockets reads at most 4 messages ahead and then leaves the socket alone; what is to be
+written waits in the session's outbox, and a client that lets it fill is closed with 1013. Connection number
+`max_sessions` + 1 is answered 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from websockets.asyncio.server import Server as SocketServer
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as listen
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from engine.errors import ConfigError, ConnectionLost
+from engine.server.doors import PATH, Answer, check_bind, check_request, model_of
+from engine.server.input_audio import SpeechDetector
+from engine.server.options import ServerOptions
+from engine.server.responders import Echo, Responder
+from engine.server.session import OVERFLOW_CLOSE, serve_connection
+from engine.server.voices import Voice, best_voice
+
+MAX_MESSAGE = 15 * 2**20 * 4 // 3 + 2**16
+"""Bytes of the largest message taken: 15 MiB of audio in base64, and its JSON. A larger one closes with 1009."""
+MAX_QUEUE = 4
+"""Messages read ahead; then the socket is left alone and the client's sends wait."""
+WRITE_LIMIT = 64 * 2**10
+"""Bytes handed to the kernel ahead; then the session's outbox fills instead."""
+SUBPROTOCOL = Subprotocol("realtime")
+
+_log = logging.getLogger("bargein.server")
+_library_log = logging.getLogger("bargein.server.websockets")
+_library_log.setLevel(logging.CRITICAL)  # a stranger's broken handshake is nothing to trouble the user with
+
+
+class WebSocketConnection:
+    """`Connection` over an accepted WebSocket."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self._socket = socket
+
+    async def send(self, data: bytes | str) -> None:
+        """See `Connection.send`. Events are text frames, also when they come encoded."""
+        try:
+            await self._socket.send(data, text=True)
+        except ConnectionClosed as closed:
+            raise _lost(closed) from None
+
+    async def receive(self) -> bytes | str:
+        """See `Connection.receive`."""
+        try:
+            return await self._socket.recv(decode=False)
+        except ConnectionClosed as closed:
+            raise _lost(closed) from None
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """See `Connection.close`. 1006 (which no close frame may carry) cuts the line; 1005 is answered as 1000."""
+        if code == 1006:
+            self._socket.transport.abort()
+            return
+        await self._socket.close(code if _may_be_sent(code) else 1000, reason.encode()[:120].decode(errors="ignore"))
+
+
+def _may_be_sent(code: int) -> bool:
+    return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
+
+
+def _lost(closed: ConnectionClosed) -> ConnectionLost:
+    frame = closed.rcvd or closed.sent
+    return ConnectionLost(frame.code, frame.reason) if frame is not None else ConnectionLost(1006)
+
+
+class Server:
+    """A listening server. `url` is where clients connect."""
+
+    def __init__(
+        self,
+        *,
+        responder: Responder,
+        voice: Voice,
+        options: ServerOptions,
+        detector: Callable[[], SpeechDetector] | None,
+        rng: random.Random | None,
+    ) -> None:
+        self.responder = responder
+        self.voice = voice
+        self.options = options
+        self.sessions = 0
+        """Sessions open now."""
+        self.url = ""
+        self._detector = detector
+        self._rng = rng
+        self._server: SocketServer | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Bind and listen. Raises ConfigError when the address is not loopback or cannot be had."""
+        check_bind(host)
+        try:
+            self._server = await listen(
+                self._serve,
+                host,
+                port,
+                process_request=self._door,
+                select_subprotocol=_select_subprotocol,
+                compression=None,
+                max_size=MAX_MESSAGE,
+                max_queue=MAX_QUEUE,
+                write_limit=WRITE_LIMIT,
+                ping_interval=None,
+                ping_timeout=None,
+                close_timeout=2.0,
+                server_header="bargein",
+                logger=_library_log,
+            )
+        except (OSError, OverflowError) as error:
+            problem = getattr(error, "strerror", None) or error
+            raise ConfigError(f"cannot listen on {host} port {port}: {problem}; choose another --port, or 0") from None
+        bound = next(iter(self._server.sockets)).getsockname()
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self.url = f"ws://{shown}:{bound[1]}{PATH}"
+        _log.info("listening on %s, responder %s, voice %s", self.url, self.responder.name, self.voice.name)
+
+    async def close(self) -> None:
+        """Close every session with 1001, stop listening, and wait until nothing is left. Closing twice is allowed."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def _door(self, socket: ServerConnection, request: Request) -> Response | None:
+        headers = request.headers
+        upgrade = "websocket" in headers.get("Upgrade", "").lower() if len(headers.get_all("Upgrade")) == 1 else False
+        answer = check_request(
+            request.path, hosts=headers.get_all("Host"), origins=headers.get_all("Origin"), upgrade=upgrade
+        )
+        if answer is None and self.sessions >= self.options.max_sessions:
+            answer = Answer(503, f"This server holds {self.options.max_sessions} sessions, which is its limit.\n")
+        if answer is None:
+            return None
+        response = socket.respond(HTTPStatus(answer.status), answer.text)
+        if answer.status == 503:
+            response.headers["Retry-After"] = "1"
+        return response
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        if self.sessions >= self.options.max_sessions:  # several came through the door in the same moment
+            await socket.close(OVERFLOW_CLOSE, "the server is full")
+            return
+        self.sessions += 1
+        try:
+            assert socket.request is not None
+            await serve_connection(
+                WebSocketConnection(socket),
+                responder=self.responder,
+                options=self.options,
+                voice=self.voice,
+                model=model_of(socket.request.path),
+                detector=self._detector,
+                rng=self._rng,
+            )
+        finally:
+            self.sessions -= 1
+
+
+def _select_subprotocol(_socket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """`realtime` when it is offered. Browsers put keys beside it; without keys to check, those are let pass unread."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+@asynccontextmanager
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    responder: Responder | None = None,
+    options: ServerOptions | None = None,
+    voice: Voice | None = None,
+    detector: Callable[[], SpeechDetector] | None = None,
+    rng: random.Random | None = None,
+) -> AsyncIterator[Server]:
+    """Listen on `host` (loopback) and `port` (0 = any free one) while the block runs; yields the Server.
+
+    `responder` is `Echo()` by default, `voice` the best there is. Leaving the block closes every session and waits
+    for the end of its tasks. Raises ConfigError when the address cannot be used.
+    """
+    if voice is None:
+        voice = await asyncio.to_thread(best_voice)
+    server = Server(
+        responder=responder or Echo(),
+        voice=voice,
+        options=options or ServerOptions(),
+        detector=detector,
+        rng=rng,
+    )
+    await server.start(host, port)
+    try:
+        yield server
+    finally:
+        await server.close()
