@@ -1,8 +1,8 @@
 """Time as the asyncio loop tells it, and a loop whose time is moved by its own idleness.
 
-Everything above the C core reads time from the running loop (`loop.time()`, `asyncio.sleep`, `asyncio.timeout`). On an ordinary
-loop that is the monotonic clock. On a `VirtualLoop` time stands still while there is work and jumps to the next timer when there
-is none, so an hour of conversation runs in seconds and always the same way.
+Everything above the C core reads time from the running loop (`loop.time()`, `asyncio.sleep`, `asyncio.timeout`). On
+an ordinary loop that is the monotonic clock. On a `VirtualLoop` time stands still while there is work and jumps to
+the next timer when there is none, so an hour of conversation runs in seconds and always the same way.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Whether work in a thread holds time still."""
         return self._threads > 0
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]  # the stub's variadic generics cannot be said in 3.11 syntax here
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """As asyncio's; time stands still until the thread is done."""
         future = super().run_in_executor(executor, func, *args)
         self._threads += 1

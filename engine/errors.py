@@ -35,7 +35,9 @@ class MediaError(EngineError):
 
 
 class ProtocolError(EngineError):
-    """The Realtime protocol was broken. `code`, `param` and `event_id` follow the wire's `error` event, None when unknown."""
+    """The Realtime protocol was broken. `code`, `param` and `event_id` follow the wire's `error` event, None when
+    unknown.
+    """
 
     def __init__(
         self, message: str, *, code: str | None = None, param: str | None = None, event_id: str | None = None

@@ -40,12 +40,13 @@ def connect(
 ) -> AbstractAsyncContextManager[Conversation]:
     """Hold a conversation: `async with engine.connect(endpoint) as conversation`.
 
-    The server is `url` (ws://, wss://, or an API base such as https://host/v1), else OPENAI_BASE_URL, else the hosted service if there
-    is a key (`key` or OPENAI_API_KEY), else the server inside, whose brain `responder` names. A key is sent to `url` only when given
-    or found in the environment, and never to the server inside.
+    The server is `url` (ws://, wss://, or an API base such as https://host/v1), else OPENAI_BASE_URL, else the
+    hosted service if there is a key (`key` or OPENAI_API_KEY), else the server inside, whose brain `responder`
+    names. A key is sent to `url` only when given or found in the environment, and never to the server inside.
 
-    `instructions` and `voice` are set in the session; `session` adds fields in the wire's shape. `audio_format` ("pcm", "pcmu",
-    "pcma") is spoken both ways. Entering the block raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
+    `instructions` and `voice` are set in the session; `session` adds fields in the wire's shape. `audio_format`
+    ("pcm", "pcmu", "pcma") is spoken both ways. Entering the block raises `ConfigError`, `TransportError` or
+    `MediaError` when it cannot begin.
     """
     chosen = audio_format if isinstance(audio_format, AudioFormat) else AudioFormat.named(audio_format)
     settings = Settings(

@@ -1,7 +1,7 @@
 """The door to the C core, and the only module that knows cffi.
 
-`lib` holds the functions declared in the headers of csrc/. Their contracts (units, ranges, threads) stand there; the faces
-in `engine.audio` check arguments, so `lib` is not for direct use elsewhere.
+`lib` holds the functions declared in the headers of csrc/. Their contracts (units, ranges, threads) stand there;
+the faces in `engine.audio` check arguments, so `lib` is not for direct use elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import _native
+from engine import _native  # type: ignore[attr-defined]  # built by CMake, see engine/_build.py
 
 lib: Any = _native.lib
 _ffi: Any = _native.ffi
@@ -35,7 +35,8 @@ class Block:
 
 
 def address(array: np.ndarray[Any, Any], ctype: str) -> Any:
-    """The address of a C-contiguous array as `ctype`, e.g. "float *". Keep the result alive while it is used: it holds the array.
+    """The address of a C-contiguous array as `ctype`, e.g. "float *". Keep the result alive while it is used: it
+    holds the array.
 
     Goes through the buffer protocol, nine times quicker than `array.ctypes`.
     """
@@ -43,7 +44,8 @@ def address(array: np.ndarray[Any, Any], ctype: str) -> Any:
 
 
 _ARRAYS: dict[str, Any] = {
-    ctype: _ffi.typeof(ctype.replace(" *", "[]")) for ctype in ("float *", "int16_t *", "uint8_t *", "rt_record *", "rt_event *")
+    ctype: _ffi.typeof(ctype.replace(" *", "[]"))
+    for ctype in ("float *", "int16_t *", "uint8_t *", "rt_record *", "rt_event *")
 }
 _ARRAYS["void *"] = _ffi.typeof("char[]")  # C takes any object pointer for void *
 

@@ -13,10 +13,11 @@ from engine.native import Block, address, lib
 
 
 class VoiceDetector:
-    """Probability of speech, 0 to 1, for each 10 ms of a stream. 0.5 is the balanced decision (the API's `threshold`).
+    """Probability of speech, 0 to 1, for each 10 ms of a stream. 0.5 is the balanced decision (the API's
+    `threshold`).
 
-    `rate` in Hz, 8000 to 192000; sound of other rates than 24 kHz is resampled first. One stream, one thread. The decision lags an
-    onset by at most 20 ms plus the resampler's delay (`latency_ms`).
+    `rate` in Hz, 8000 to 192000; sound of other rates than 24 kHz is resampled first. One stream, one thread. The
+    decision lags an onset by at most 20 ms plus the resampler's delay (`latency_ms`).
     """
 
     def __init__(self, rate: int = 24000) -> None:
@@ -32,7 +33,9 @@ class VoiceDetector:
         return float(self._resampler.latency_ms) + 1000.0 * int(lib.rt_vad_latency(self._vad)) / int(lib.RT_RATE)
 
     def process(self, samples: NDArray[Any]) -> NDArray[np.float32]:
-        """Take mono float32 in [-1, 1] or int16 samples, any number; returns one float32 probability per finished 10 ms."""
+        """Take mono float32 in [-1, 1] or int16 samples, any number; returns one float32 probability per finished
+        10 ms.
+        """
         array = np.asarray(samples)
         if array.ndim != 1:
             raise ConfigError(f"samples has {array.ndim} dimensions: give one channel as a 1-D array")

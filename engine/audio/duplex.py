@@ -15,7 +15,9 @@ from engine.errors import ConfigError
 from engine.native import Block, address, lib, new
 
 RECORD = np.dtype([("position", "<u8"), ("bytes", "<u4"), ("flags", "<u4"), ("payload", "u1", (480,))])
-"""10 ms of sent sound: captured position (24 kHz samples), payload length, flags (1 silence, 2 late), payload in wire form."""
+"""10 ms of sent sound: captured position (24 kHz samples), payload length, flags (1 silence, 2 late), payload in
+wire form.
+"""
 
 EVENT = np.dtype([("kind", "<u4"), ("value", "<u4"), ("position", "<u8")])
 
@@ -23,7 +25,9 @@ SILENCE, LATE = 1, 2
 
 
 class EventKind(enum.IntEnum):
-    """What the audio threads report. Up to RELEASED positions are captured time, from PLAYING on played time, 24 kHz samples."""
+    """What the audio threads report. Up to RELEASED positions are captured time, from PLAYING on played time, 24
+    kHz samples.
+    """
 
     SPEECH_STARTED = 1
     SPEECH_STOPPED = 2
@@ -77,7 +81,9 @@ class BargeIn:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What is held back while nobody speaks. `hold_ms` 0..10000, `preroll_ms` 0..500, `linger_ms` 0..60000 (PAUSE only)."""
+    """What is held back while nobody speaks. `hold_ms` 0..10000, `preroll_ms` 0..500, `linger_ms` 0..60000 (PAUSE
+    only).
+    """
 
     mode: GateMode = GateMode.OFF
     threshold: float = 0.5
@@ -89,7 +95,9 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class DuplexConfig:
-    """All that is fixed for the life of a Duplex. Rates in Hz (8000..192000), channels 1..32, blocks up to `max_block` frames."""
+    """All that is fixed for the life of a Duplex. Rates in Hz (8000..192000), channels 1..32, blocks up to
+    `max_block` frames.
+    """
 
     capture_rate: int = 48000
     playback_rate: int = 48000
@@ -201,9 +209,11 @@ def _fill_gate(c: Any, gate: Gate) -> None:
 
 
 class Duplex:
-    """The two halves in one memory. `capture`, `playback` and `process` belong to the audio threads (or a test); the rest to the loop.
+    """The two halves in one memory. `capture`, `playback` and `process` belong to the audio threads (or a test);
+    the rest to the loop.
 
-    A pacer or a device callback calls the same C functions on `pointer`; keep this object alive until its thread has ended.
+    A pacer or a device callback calls the same C functions on `pointer`; keep this object alive until its thread
+    has ended.
     """
 
     def __init__(self, config: DuplexConfig | None = None) -> None:
@@ -252,7 +262,9 @@ class Duplex:
     def read_records(self) -> NDArray[Any]:
         """All sent sound that waits, as an array of RECORD, oldest first."""
         parts = []
-        while n := int(lib.rt_duplex_read_records(self.pointer, address(self._records, "rt_record *"), len(self._records))):
+        while n := int(
+            lib.rt_duplex_read_records(self.pointer, address(self._records, "rt_record *"), len(self._records))
+        ):
             parts.append(self._records[:n].copy())
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=RECORD), *parts])
 
@@ -260,7 +272,9 @@ class Duplex:
         """All reports that wait: the capture half's oldest first, then the playback half's."""
         events: list[AudioEvent] = []
         while n := int(lib.rt_duplex_read_events(self.pointer, address(self._events, "rt_event *"), len(self._events))):
-            events += [AudioEvent(EventKind(kind), value, position) for kind, value, position in self._events[:n].tolist()]
+            events += [
+                AudioEvent(EventKind(kind), value, position) for kind, value, position in self._events[:n].tolist()
+            ]
         return events
 
     def arm(self) -> None:

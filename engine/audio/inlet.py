@@ -1,4 +1,6 @@
-"""What does not fit into the playout queue waits here, encoded, so that a full queue never stops the reading of a socket."""
+"""What does not fit into the playout queue waits here, encoded, so that a full queue never stops the reading of a
+socket.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,9 @@ DEFAULT_LIMIT = 16 * 1024 * 1024
 """Bytes: 5.8 minutes of PCM, 35 of G.711, beyond the queue itself."""
 
 
-
 class Inlet:
-    """The way into a `PlayoutQueue`: keeps the order, takes everything up to `limit` bytes, moves on what fits with `pump`.
+    """The way into a `PlayoutQueue`: keeps the order, takes everything up to `limit` bytes, moves on what fits with
+    `pump`.
 
     Belongs to the loop thread.
     """
@@ -21,8 +23,8 @@ class Inlet:
         self.queue = queue
         self.limit = limit
         self._bytes = 0
-        # (item_id, content_index, generation, sound; None marks the item's end). Bounded by `limit` bytes plus one end per item;
-        # a push beyond it returns False and keeps nothing.
+        # (item_id, content_index, generation, sound; None marks the item's end). Bounded by `limit` bytes plus one
+        # end per item; a push beyond it returns False and keeps nothing.
         self._waiting: deque[tuple[str, int, int, bytes | memoryview | None]] = deque()
 
     @property

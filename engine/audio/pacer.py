@@ -21,7 +21,9 @@ RECORDED_S = 30
 
 @dataclass(frozen=True, slots=True)
 class PacerStats:
-    """One snapshot: frames done, frames not recorded, gaps of more than a second, latest start in ms, busy seconds of the thread."""
+    """One snapshot: frames done, frames not recorded, gaps of more than a second, latest start in ms, busy seconds
+    of the thread.
+    """
 
     frames: int
     lost_frames: int
@@ -33,8 +35,8 @@ class PacerStats:
 class Pacer:
     """Runs a mono int16 `Duplex` in real time (times `speed`): `samples` is the microphone, then silence.
 
-    `start` and `stop` belong to one thread; `stop` returns within a block of 10 ms. What was heard and played is read with
-    `recorded`: an array of shape (frames, 2), microphone and loudspeaker.
+    `start` and `stop` belong to one thread; `stop` returns within a block of 10 ms. What was heard and played is
+    read with `recorded`: an array of shape (frames, 2), microphone and loudspeaker.
     """
 
     def __init__(self, duplex: Duplex, samples: NDArray[np.int16], *, speed: float = 1.0) -> None:
@@ -52,7 +54,9 @@ class Pacer:
         self._block = Block(lib.rt_pacer_size())
         self._pacer = self._block.pointer("rt_pacer *")
         if (status := lib.rt_pacer_init(self._pacer, config)) != lib.RT_OK:
-            raise ConfigError(f"pacer refused ({status_text(status)}): give a mono int16 duplex of equal rates and speed 0.1 to 100")
+            raise ConfigError(
+                f"pacer refused ({status_text(status)}): give a mono int16 duplex of equal rates and speed 0.1 to 100"
+            )
 
     def start(self) -> None:
         """Start the thread. Raises `EngineError` when the system refuses one."""

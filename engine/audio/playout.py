@@ -20,8 +20,8 @@ ItemKey = tuple[str, int]
 class Position:
     """What became of one item's sound, in source samples of the queue's format.
 
-    `queued` were pushed; of these `played` left the queue at full gain (ducked or not), `faded` left it inside an interruption's
-    fade, `discarded` never left it, and the rest waits.
+    `queued` were pushed; of these `played` left the queue at full gain (ducked or not), `faded` left it inside an
+    interruption's fade, `discarded` never left it, and the rest waits.
     """
 
     item_id: str
@@ -84,7 +84,8 @@ def playout_stats(raw: Any) -> PlayoutStats:
 class PlayoutQueue:
     """The loop thread's side of a C playout: push sound, latch generations, read the ledger.
 
-    At most 64 items are alive at once; `retire` what has ended. All methods belong to one thread; the C side plays on another.
+    At most 64 items are alive at once; `retire` what has ended. All methods belong to one thread; the C side plays
+    on another.
     """
 
     def __init__(self, pointer: Any, audio_format: AudioFormat) -> None:
@@ -107,10 +108,11 @@ class PlayoutQueue:
         return generation
 
     def push(self, item_id: str, content_index: int, data: bytes | memoryview, generation: int | None = None) -> int:
-        """Queue sound in wire form. Returns the bytes taken: all, or fewer when the queue is full (push the rest later).
+        """Queue sound in wire form. Returns the bytes taken: all, or fewer when the queue is full (push the rest
+        later).
 
-        A sample cut in two by the caller is joined again. Raises `ConfigError` when the item is complete, belongs to another
-        generation, or the generation was never opened.
+        A sample cut in two by the caller is joined again. Raises `ConfigError` when the item is complete, belongs
+        to another generation, or the generation was never opened.
         """
         if generation is None:
             generation = self.newest or self.open()
@@ -123,7 +125,9 @@ class PlayoutQueue:
         if taken == lib.RT_FULL:
             return 0
         if taken < 0:
-            raise ConfigError(f"sound for {key} in generation {generation} refused: complete, of another generation, or not open")
+            raise ConfigError(
+                f"sound for {key} in generation {generation} refused: complete, of another generation, or not open"
+            )
         self._remember(key, number)
         if taken < frames:
             self._halves.pop(number, None)
@@ -138,7 +142,9 @@ class PlayoutQueue:
             self._next = number + 1
 
     def complete(self, item_id: str, content_index: int) -> bool:
-        """Say that no more sound of this item comes. True when noted (or the item has no sound); False when the queue is full."""
+        """Say that no more sound of this item comes. True when noted (or the item has no sound); False when the
+        queue is full.
+        """
         number = self._numbers.get((item_id, content_index))
         return number is None or lib.rt_playout_complete(self._playout, number) == lib.RT_OK
 
@@ -205,10 +211,11 @@ class PlayoutQueue:
 
 
 class Playout:
-    """The playout block by itself: push sound, take mono float32 at 24 kHz. For tests, benchmarks and callers without a device.
+    """The playout block by itself: push sound, take mono float32 at 24 kHz. For tests, benchmarks and callers
+    without a device.
 
-    `capacity_s` seconds of sound are held; `fade_ms` 1 to 200; `start_ms` and `refill_ms` 0 to 2000 are waited for before a
-    response starts and before sound goes on after an underrun.
+    `capacity_s` seconds of sound are held; `fade_ms` 1 to 200; `start_ms` and `refill_ms` 0 to 2000 are waited for
+    before a response starts and before sound goes on after an underrun.
     """
 
     def __init__(

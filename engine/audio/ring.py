@@ -17,7 +17,9 @@ class _Memory:
     def __init__(self, dtype: np.dtype[Any], capacity: int) -> None:
         size = lib.rt_ring_size(dtype.itemsize, capacity) if 0 < capacity < 2**31 else 0
         if size == 0:
-            raise ConfigError(f"ring capacity is {capacity} elements of {dtype.itemsize} bytes: give 1 to 2**28 bytes in all")
+            raise ConfigError(
+                f"ring capacity is {capacity} elements of {dtype.itemsize} bytes: give 1 to 2**28 bytes in all"
+            )
         self.dtype = dtype
         self.block = Block(size)
         self.ring = self.block.pointer("rt_ring *")
@@ -74,6 +76,8 @@ class RingReader:
 
 
 def ring(dtype: DTypeLike, capacity: int) -> tuple[RingWriter, RingReader]:
-    """A ring of at least `capacity` elements of `dtype`, as its two ends. When full, `write` takes less; nothing is overwritten."""
+    """A ring of at least `capacity` elements of `dtype`, as its two ends. When full, `write` takes less; nothing is
+    overwritten.
+    """
     memory = _Memory(np.dtype(dtype), capacity)
     return RingWriter(memory), RingReader(memory)

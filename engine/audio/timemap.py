@@ -23,10 +23,11 @@ class _Run:
 
 
 class TimeMap:
-    """Maps milliseconds of sent sound (the server's audio_start_ms, audio_end_ms) to captured milliseconds, and back.
+    """Maps milliseconds of sent sound (the server's audio_start_ms, audio_end_ms) to captured milliseconds, and
+    back.
 
-    Exact to the hop of 10 ms. Sound that was sent late (pre-roll, held speech) maps to when it was captured; silence sent in
-    its place maps to the time it stood for.
+    Exact to the hop of 10 ms. Sound that was sent late (pre-roll, held speech) maps to when it was captured;
+    silence sent in its place maps to the time it stood for.
     """
 
     def __init__(self) -> None:
@@ -62,5 +63,3 @@ class TimeMap:
             if not run.silence and run.captured <= captured_ms < run.captured + run.length:
                 return run.sent + captured_ms - run.captured
         return None
-
-

@@ -1,8 +1,9 @@
-"""The one meeting place: an endpoint's sound, the protocol and a connection, joined for the length of one conversation.
+"""The one meeting place: an endpoint's sound, the protocol and a connection, joined for the length of one
+conversation.
 
-Three tasks in one TaskGroup: `_listen` reads what the audio threads report and settles replies, `_read` takes the server's events, and
-`_write` is the only one that sends. None of them touches a sample: sound goes from the wire into the C queue and from the C ring to
-the wire. A stalled network or a busy loop delays words, never the sound.
+Three tasks in one TaskGroup: `_listen` reads what the audio threads report and settles replies, `_read` takes the
+server's events, and `_write` is the only one that sends. None of them touches a sample: sound goes from the wire
+into the C queue and from the C ring to the wire. A stalled network or a busy loop delays words, never the sound.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol as Contract
+from typing import TypeVar
 
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
 from engine.conversation.feed import Feed
@@ -37,6 +39,8 @@ MAX_UNREAD_EVENTS = 4096
 MOST_RECORDS = 20  # 200 ms of sound in one append at most
 SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
 QUIET_S = 1.0  # nothing more came from the server for so long: the conversation of a file is over
+
+T = TypeVar("T")
 
 OpenConnection = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -84,15 +88,15 @@ class Conversation:
 
         Ends with the conversation; raises its failure (`TransportError`). Unread, the newest 1024 are kept.
         """
-        async for turn in self._following(self._turns):
+        async for turn in self._told(self._turns):
             yield turn
 
     async def events(self) -> AsyncIterator[ev.AnyEvent]:
         """Every event of the server, typed. Unread, the newest 4096 are kept. Ends and fails as `turns` does."""
-        async for event in self._following(self._events):
+        async for event in self._told(self._events):
             yield event
 
-    async def _following(self, feed: Feed[ev.AnyEvent] | Feed[Turn]) -> AsyncIterator[ev.AnyEvent | Turn]:  # type: ignore[misc]
+    async def _told(self, feed: Feed[T]) -> AsyncIterator[T]:
         try:
             async for entry in feed.read():
                 yield entry
@@ -101,7 +105,9 @@ class Conversation:
             raise
 
     def send(self, event: ev.AnyEvent) -> None:
-        """Send any client event. Raises `LocalProtocolError`, and sends nothing, when the session's state does not allow it."""
+        """Send any client event. Raises `LocalProtocolError`, and sends nothing, when the session's state does not
+        allow it.
+        """
         self._queue(event)
 
     def interrupt(self) -> None:
@@ -295,9 +301,11 @@ class Conversation:
 async def converse(
     endpoint: Endpoint, open_connection: OpenConnection, settings: Settings, observer: Observer | None = None
 ) -> AsyncIterator[Conversation]:
-    """Connect, agree on the session, start the sound, and yield the running conversation; leaving the block ends all of it.
+    """Connect, agree on the session, start the sound, and yield the running conversation; leaving the block ends
+    all of it.
 
-    An exception raised inside the block leaves it as it is. A lost connection that no feed has reported is raised at its end.
+    An exception raised inside the block leaves it as it is. A lost connection that no feed has reported is raised
+    at its end.
     """
     raised: Exception | None = None
     async with AsyncExitStack() as stack:

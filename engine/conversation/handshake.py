@@ -86,4 +86,6 @@ def _check_formats(protocol: Protocol, settings: Settings) -> None:
         kind = form.get("type") if isinstance(form, dict) else None
         if kind is not None and kind != settings.audio_format.value:
             wanted = settings.audio_format.value
-            raise ConfigError(f"audio.{direction}.format is {kind!r} on the server, asked was {wanted!r}: it cannot be used")
+            raise ConfigError(
+                f"audio.{direction}.format is {kind!r} on the server, asked was {wanted!r}: it cannot be used"
+            )

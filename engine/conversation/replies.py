@@ -1,8 +1,9 @@
-"""The replies of the model: their sound on its way to the loudspeaker, what a barge-in cut off, and what the server is told of it.
+"""The replies of the model: their sound on its way to the loudspeaker, what a barge-in cut off, and what the server
+is told of it.
 
-Each response gets a generation of its own in the playout queue. An interruption, decided in C or here, kills generations; when the
-ledger says what was heard and the server has finished the response, the server's copy is cut to that (`conversation.item.truncate`),
-or deleted where nothing was heard. What was heard whole is left alone.
+Each response gets a generation of its own in the playout queue. An interruption, decided in C or here, kills
+generations; when the ledger says what was heard and the server has finished the response, the server's copy is cut
+to that (`conversation.item.truncate`), or deleted where nothing was heard. What was heard whole is left alone.
 """
 
 from __future__ import annotations
@@ -134,7 +135,10 @@ class Replies:
     def _at_rest(self, reply: Reply) -> bool:
         """Whether all its sound was played or given up, so that the ledger's figures are final."""
         positions = [self.queue.position(*key) for key in reply.keys]
-        return all(position is None or (position.waiting == 0 and position.complete == position.ended) for position in positions)
+        return all(
+            position is None or (position.waiting == 0 and position.complete == position.ended)
+            for position in positions
+        )
 
     def _fully_heard(self, reply: Reply) -> bool:
         return reply.done is not None and self._played_ms(reply) >= self._received_ms(reply) > 0
@@ -147,7 +151,9 @@ class Replies:
             received = self._audio_ms(item_id, content_index)
             played = min(position.played_ms if position else 0, received)
             if item_id in heard and played < received:
-                self._send(ev.ConversationItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=played))
+                self._send(
+                    ev.ConversationItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=played)
+                )
         for item_id in dict.fromkeys(reply.silent_items):
             if item_id not in heard and item_id in self._protocol.items:
                 self._send(ev.ConversationItemDelete(item_id=item_id))

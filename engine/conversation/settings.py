@@ -13,8 +13,8 @@ from engine.audio import AudioFormat, BargeIn, Gate, Policy
 class Settings:
     """Session fields in the wire's shape (only these are sent), the sound's formats, and how the ears behave.
 
-    `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits for a reply that the
-    server owes.
+    `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
+    for a reply that the server owes.
     """
 
     session: Mapping[str, Any] = field(default_factory=dict)

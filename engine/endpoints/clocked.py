@@ -124,7 +124,9 @@ class _Virtual:
 async def play(
     samples: NDArray[np.int16], rate: int, settings: SoundSettings, sink: Sink, speed: float = 1.0
 ) -> AsyncIterator[_Paced | _Virtual]:
-    """Run `samples` (mono, `rate` Hz) as a microphone: in real time times `speed`, or in virtual time on a virtual loop."""
+    """Run `samples` (mono, `rate` Hz) as a microphone: in real time times `speed`, or in virtual time on a virtual
+    loop.
+    """
     if clock.is_virtual():
         virtual = _Virtual(Duplex(duplex_config(rate, settings)), samples, sink)
         task = asyncio.create_task(virtual.run())
@@ -158,10 +160,11 @@ def _pipe(stack: AsyncExitStack) -> tuple[int, int]:
 
 
 class Memory:
-    """An endpoint without a device: `samples` (mono int16) is the microphone; `recorded` afterwards has both directions.
+    """An endpoint without a device: `samples` (mono int16) is the microphone; `recorded` afterwards has both
+    directions.
 
-    `speed` times real time (0.1..100); on a virtual loop time is virtual and `speed` unused. At most `limit_s` seconds are
-    recorded, the rest is not.
+    `speed` times real time (0.1..100); on a virtual loop time is virtual and `speed` unused. At most `limit_s`
+    seconds are recorded, the rest is not.
     """
 
     def __init__(

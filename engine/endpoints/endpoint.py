@@ -41,4 +41,6 @@ class Endpoint(Protocol):
     """A microphone and a loudspeaker that can be opened."""
 
     def open(self, settings: SoundSettings) -> AbstractAsyncContextManager[Sound]:
-        """Start the sound; leaving the block stops it and gives everything back. Raises `EngineError` when it cannot."""
+        """Start the sound; leaving the block stops it and gives everything back. Raises `EngineError` when it
+        cannot.
+        """

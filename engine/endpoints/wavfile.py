@@ -19,8 +19,9 @@ Path = str | os.PathLike[str]
 class WavFile:
     """Speaks `input` into the conversation, then silence; writes what the loudspeaker played to `output`.
 
-    `conversation` additionally gets both sides (left = microphone, right = loudspeaker). Files are mono at the rate of `input`.
-    `speed` 0.1..100 times real time; on a virtual loop time is virtual. Raises `MediaError` when the file cannot be used.
+    `conversation` additionally gets both sides (left = microphone, right = loudspeaker). Files are mono at the rate
+    of `input`. `speed` 0.1..100 times real time; on a virtual loop time is virtual. Raises `MediaError` when the
+    file cannot be used.
     """
 
     def __init__(
@@ -54,5 +55,3 @@ class WavFile:
 
             async with play(wav.samples, wav.rate, settings, write, self.speed) as sound:
                 yield sound
-
-

@@ -8,8 +8,8 @@ from typing import Protocol
 class Connection(Protocol):
     """One end of an open, ordered, reliable stream of messages, one event each. Used from one asyncio loop.
 
-    A WebSocket, a pair in memory or a data channel. `send` waits while the peer is slow (back-pressure); one task sends and one
-    receives at a time.
+    A WebSocket, a pair in memory or a data channel. `send` waits while the peer is slow (back-pressure); one task
+    sends and one receives at a time.
     """
 
     async def send(self, data: bytes | str) -> None:

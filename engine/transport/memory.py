@@ -44,7 +44,9 @@ class _Channel:
 
 
 class MemoryConnection:
-    """One end of a `pair`. Messages sent before a close are still received; what comes after raises `ConnectionLost`."""
+    """One end of a `pair`. Messages sent before a close are still received; what comes after raises
+    `ConnectionLost`.
+    """
 
     def __init__(self, incoming: _Channel, outgoing: _Channel) -> None:
         self._incoming = incoming

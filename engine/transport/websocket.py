@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
-import websockets.asyncio.client as client
+from websockets.asyncio import client
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 
 from engine.errors import ConfigError, ConnectionLost, TransportError
@@ -67,9 +67,9 @@ async def connect(
 ) -> AsyncIterator[WebSocketConnection]:
     """Open `url` (ws or wss) and yield the connection; leaving the block closes it.
 
-    `max_size` bounds one message in bytes, `open_timeout` the handshake in seconds. Raises `ConfigError` for a URL that is no
-    WebSocket URL, `TransportError` when the server is absent, refuses or speaks something else. Header values never appear in
-    an error.
+    `max_size` bounds one message in bytes, `open_timeout` the handshake in seconds. Raises `ConfigError` for a URL
+    that is no WebSocket URL, `TransportError` when the server is absent, refuses or speaks something else. Header
+    values never appear in an error.
     """
     shown = _checked(url)
     try:
