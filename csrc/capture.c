@@ -78,7 +78,7 @@ static int decide(rt_duplex *d, float probability)
     atomic_store_explicit(&c->latch, result.latch, memory_order_release);
     atomic_store_explicit(&c->duck, result.duck, memory_order_release);
     if (result.change != RT_CHANGE_NONE)
-        post(d, kinds[result.change], playing);
+        post(d, kinds[result.change], result.change == RT_CHANGE_CONFIRMED ? result.latch : playing);
     return result.hold;
 }
 

@@ -49,8 +49,8 @@ typedef struct rt_record {
 enum rt_event_kind {
     RT_EVENT_SPEECH_STARTED = 1, /* near-end speech; value: 0 */
     RT_EVENT_SPEECH_STOPPED = 2,
-    RT_EVENT_DUCKED = 3, /* value: generation */
-    RT_EVENT_CONFIRMED = 4,
+    RT_EVENT_DUCKED = 3,    /* value: generation that plays, also below */
+    RT_EVENT_CONFIRMED = 4, /* value: generation latched */
     RT_EVENT_RESTORED = 5,
     RT_EVENT_RELEASED = 6,
     RT_EVENT_PLAYING = 16, /* value: item; sound begins in this hop */

@@ -21,6 +21,7 @@ enum {
     RT_ALAW_SILENCE = 0xD5  /* the code of 0 in A-law, which has no zero: it decodes to +8 */
 };
 
+/* Between int16 and codes, one code per sample. */
 void rt_ulaw_encode(const int16_t *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;
 void rt_ulaw_decode(const uint8_t *in, int16_t *out, uint32_t samples) RT_NONBLOCKING;
 void rt_alaw_encode(const int16_t *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;

@@ -16,6 +16,7 @@ typedef struct rt_pcm_level {
     float mean_square; /* mean of the squares; its root is the RMS level */
 } rt_pcm_level;
 
+/* Times 1 / 32768, exactly. */
 void rt_pcm_to_float(const int16_t *in, float *out, uint32_t samples) RT_NONBLOCKING;
 
 /* Nearest int16, halves to even; out of range and infinities clamp, NaN becomes 0. Undoes to_float exactly. */

@@ -42,6 +42,7 @@ enum rt_format {
     RT_ALAW = 2   /* G.711 A-law, 8 000 Hz */
 };
 
+/* What a status means, for people. Never NULL. */
 const char *rt_status_text(int status);
 /* cdef end */
 
