@@ -56,9 +56,12 @@ sanitize-address sanitize-thread: sanitize-%: env
 wheel: env
 	$(BIN)/python -m build --outdir dist .
 
-bench: env
-	$(BIN)/python -m pip install -q ".[bench]"
-	$(BIN)/python bench/run.py
+# The peers pin versions of their own, so they and a copy of ours live in an environment of the benchmarks.
+bench:
+	$(PYTHON) -m venv build/bench
+	build/bench/bin/python -m pip install -q --upgrade pip
+	build/bench/bin/python -m pip install -q -C build-dir=build/bench-core ".[bench]"
+	build/bench/bin/python bench/run.py
 
 clean:
 	rm -rf build dist out $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

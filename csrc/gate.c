@@ -66,21 +66,26 @@ static void follow_hold(rt_gate *gate, int hold, uint64_t now)
     if (hold == RT_HOLD_ON && !gate->holding) {
         gate->holding = 1;
         /* While the gate is closed the pre-roll has not been sent either, so it is held with the rest. */
-        gate->limit = gate->open ? now : with_preroll(gate, now);
-        gate->cursor = gate->open ? gate->cursor : gate->limit;
+        if (gate->open)
+            gate->limit = now;
+        else if (gate->cursor >= gate->limit)
+            gate->limit = gate->cursor = with_preroll(gate, now);
     } else if (hold == RT_HOLD_DROP && gate->holding) {
         gate->holding = 0;
         gate->stats.held_hops += now - later(gate->cursor, gate->limit);
+        gate->stats.lost_hops += gate->cursor < gate->limit ? gate->limit - gate->cursor : 0;
         gate->cursor = now;
-    } else if (hold != RT_HOLD_ON) {
+    } else if (hold != RT_HOLD_ON && gate->holding) {
         gate->holding = 0;
+        gate->limit = now; /* the gate may have closed in the meantime: what was held is sent all the same */
     }
 }
 
 static void follow_gate(rt_gate *gate, int turn_open, uint64_t now)
 {
     int open = wants_open(gate, turn_open);
-    if (open && !gate->open && !gate->holding)
+    /* sound that is still due goes first, and what lies between with it */
+    if (open && !gate->open && !gate->holding && gate->cursor >= gate->limit)
         gate->cursor = with_preroll(gate, now);
     if (!open && gate->open && !gate->holding)
         gate->limit = now;

@@ -23,8 +23,8 @@ static void report(rt_duplex *d, const rt_playout *playout)
     rt_playback *p = &d->playback;
     int state = (int)atomic_load_explicit(&playout->state, memory_order_relaxed);
     uint32_t item = atomic_load_explicit(&playout->last_item, memory_order_relaxed);
-    /* an item shorter than a hop begins and ends unseen by the state alone */
-    if (item != p->last_item && state == RT_SILENT)
+    /* an item shorter than a hop begins and ends, or runs dry, unseen by the state alone */
+    if (item != p->last_item && (state == RT_SILENT || state == RT_STARVED))
         post(d, RT_EVENT_PLAYING, item);
     if (state != p->last_state || (item != p->last_item && state == RT_PLAYING))
         post(d, kinds[state], item);

@@ -209,7 +209,6 @@ static void count_played(rt_playout *p, int32_t row, uint32_t frames)
         return;
     add64(&p->rows[row].played, frames);
     add64(&p->played, frames);
-    p->lag_sound -= p->lag_frames ? frames : 0;
 }
 
 static void count_faded(rt_playout *p, int32_t row, uint32_t frames)
@@ -247,7 +246,8 @@ static void count_through_lag(rt_playout *p, int32_t row, uint32_t frames)
     p->lag[(p->lag_first + p->lag_count) % RT_PLAYOUT_LAG] = (rt_playout_lag){row, frames};
     p->lag_count++;
     p->lag_total += frames;
-    p->lag_sound += row >= 0 ? frames : 0;
+    /* silence still to follow before the filter has rung out: its whole length, twice the delay */
+    p->lag_tail = row >= 0 ? 2 * p->lag_frames : p->lag_tail - least(p->lag_tail, frames);
     pop_lag(p, p->lag_frames, count_played);
 }
 
@@ -255,7 +255,7 @@ static void count_through_lag(rt_playout *p, int32_t row, uint32_t frames)
 static void fade_lag(rt_playout *p)
 {
     pop_lag(p, 0, count_faded);
-    p->lag_sound = 0;
+    p->lag_tail = 0;
 }
 
 /* ---- playback thread: spans ---- */
@@ -272,7 +272,7 @@ static void pass_end(rt_playout *p)
     add64(&p->rows[p->span.row].ends, 1);
     add64(&p->ends_passed, 1);
     p->have_span = 0;
-    p->at_end = 1;
+    p->at_end |= p->span.row == p->last_row; /* not the end of another item, such as a discarded one */
 }
 
 static void skip_ends(rt_playout *p, uint32_t dead)
@@ -281,18 +281,21 @@ static void skip_ends(rt_playout *p, uint32_t dead)
         pass_end(p);
 }
 
+static void discard_span(rt_playout *p)
+{
+    add64(&p->rows[p->span.row].discarded, p->span.frames);
+    add64(&p->discarded, p->span.frames);
+    add64(&p->taken, p->span.frames);
+    p->have_span = 0;
+}
+
 static void discard(rt_playout *p, uint32_t dead)
 {
-    for (int i = 0; i < MOST_SPANS_DISCARDED && next_span(p) && p->span.generation <= dead; i++) {
-        if (p->span.end) {
+    for (int i = 0; i < MOST_SPANS_DISCARDED && next_span(p) && p->span.generation <= dead; i++)
+        if (p->span.end)
             pass_end(p);
-            continue;
-        }
-        add64(&p->rows[p->span.row].discarded, p->span.frames);
-        add64(&p->discarded, p->span.frames);
-        add64(&p->taken, p->span.frames);
-        p->have_span = 0;
-    }
+        else
+            discard_span(p);
 }
 
 static void decode(rt_playout *p, uint64_t position, float *out, uint32_t frames)
@@ -317,10 +320,14 @@ static uint32_t take(rt_playout *p, uint32_t dead, int fading, float *out, uint3
 {
     uint32_t got = 0;
     for (int i = 0; i < MOST_SPANS_PLAYED && got < want && next_span(p); i++) {
-        if ((p->span.generation <= dead) != fading)
+        if (fading && p->span.generation > dead)
             break;
         if (p->span.end) {
             pass_end(p);
+            continue;
+        }
+        if (!fading && p->span.generation <= dead) {
+            discard_span(p); /* a late one, between living ones */
             continue;
         }
         uint32_t n = least(want - got, p->span.frames);
@@ -333,6 +340,7 @@ static uint32_t take(rt_playout *p, uint32_t dead, int fading, float *out, uint3
         set32(&p->playing, p->span.generation);
         set32(&p->last_item, get32(&p->rows[p->span.row].item));
         p->at_end = 0;
+        p->last_row = p->span.row;
         p->span.frames -= n;
         p->have_span = p->span.frames > 0;
         got += n;
@@ -349,7 +357,7 @@ static uint32_t render(rt_playout *p, uint32_t dead, int fading, float *out, uin
         return take(p, dead, fading, out, want);
     float source[RT_HOP / 3];
     uint32_t frames = want / 3, got = take(p, dead, fading, source, frames);
-    if (got < frames && !fading && p->at_end && p->lag_sound > 0) {
+    if (got < frames && !fading && p->at_end && p->lag_tail > 0) {
         /* the end of the item is still inside the filter: silence pushes it out */
         memset(source + got, 0, (frames - got) * sizeof *source);
         count_through_lag(p, -1, frames - got);
@@ -415,6 +423,7 @@ static void begin_fade(rt_playout *p)
     add64(&p->interruptions, 1);
     fade_lag(p);
     p->fade_position = 0;
+    p->fade_dry = 0;
     if (get32(&p->state) == RT_STARVED)
         cut_off(p);
     else
@@ -424,11 +433,13 @@ static void begin_fade(rt_playout *p)
 static void fade(rt_playout *p, uint32_t dead, float *out)
 {
     uint32_t n = least(RT_HOP, p->fade_frames - p->fade_position), made = 0;
-    if (p->tail_left == 0) {
+    /* once dry it stays so: what comes later would begin with a click, and is discarded */
+    if (!p->fade_dry) {
         made = render(p, dead, 1, out, n);
-        remember(p, out, made);
         apply_rise(p, out, made);
-        p->tail_left = made < n ? RT_PLAYOUT_EDGE : 0;
+        remember(p, out, made);
+        p->fade_dry = made < n;
+        p->tail_left = p->fade_dry ? RT_PLAYOUT_EDGE : 0;
     }
     write_tail(p, out + made, RT_HOP - made);
     for (uint32_t i = 0; i < n; i++)
@@ -445,7 +456,9 @@ static void fade(rt_playout *p, uint32_t dead, float *out)
 static int enough(rt_playout *p, uint32_t wanted_ms)
 {
     uint64_t wanted = (uint64_t)wanted_ms * p->rate_hz / 1000;
-    return rt_playout_waiting(p) >= wanted || get64(&p->ends_pushed) != get64(&p->ends_passed);
+    /* a queue that can take no more will never hold more */
+    int full = rt_playout_waiting(p) >= p->capacity || rt_ring_readable(spans(p)) + 2 >= RT_PLAYOUT_SPANS;
+    return full || rt_playout_waiting(p) >= wanted || get64(&p->ends_pushed) != get64(&p->ends_passed);
 }
 
 /* From silence or starvation to sound, when what the configuration asks for is at hand. */
@@ -454,9 +467,9 @@ static void try_start(rt_playout *p, uint32_t dead)
     uint32_t state = get32(&p->state);
     skip_ends(p, dead);
     int have = next_span(p) && !p->span.end && p->span.generation > dead;
-    if (!have && state == RT_STARVED && p->at_end && p->lag_sound == 0)
+    if (!have && state == RT_STARVED && p->at_end && p->lag_tail == 0)
         to_silence(p); /* nothing was missing: only the end came late */
-    if (!have && !(state == RT_STARVED && p->at_end && p->lag_sound > 0))
+    if (!have && !(state == RT_STARVED && p->at_end && p->lag_tail > 0))
         return;
     if (p->tail_left > 0 || (have && !enough(p, state == RT_STARVED ? p->config.refill_ms : p->config.start_ms)))
         return;
@@ -464,15 +477,16 @@ static void try_start(rt_playout *p, uint32_t dead)
         add64(&p->underruns, have ? 1 : 0);
         p->rise_left = RT_PLAYOUT_EDGE;
     }
+    p->recent_count = 0; /* a tail must not reach back over the gap */
     set32(&p->state, RT_PLAYING);
 }
 
 static void play(rt_playout *p, uint32_t dead, float *out)
 {
     uint32_t n = render(p, dead, 0, out, RT_HOP);
-    remember(p, out, n);
     apply_rise(p, out, n);
-    int all_out = p->at_end && p->lag_sound == 0 && !(next_span(p) && p->span.generation > dead);
+    remember(p, out, n); /* as it left, so that a tail joins on */
+    int all_out = p->at_end && p->lag_tail == 0 && !(next_span(p) && p->span.generation > dead);
     if (all_out) {
         memset(out + n, 0, (RT_HOP - n) * sizeof *out);
         p->rise_left = 0;

@@ -131,11 +131,12 @@ struct rt_playout {
 
     /* playback thread only */
     rt_playout_span span; /* taken from the span ring, frames still to go */
-    int have_span, at_end;
+    int have_span, at_end, fade_dry;
+    uint32_t last_row; /* played last */
     uint32_t fade_position, fade_frames, rise_left, tail_left;
     uint32_t recent_count;
     float recent[RT_PLAYOUT_EDGE];
-    uint32_t lag_first, lag_count, lag_total, lag_sound;
+    uint32_t lag_first, lag_count, lag_total, lag_tail;
     rt_playout_lag lag[RT_PLAYOUT_LAG];
 
     rt_playout_row rows[RT_PLAYOUT_ITEMS];

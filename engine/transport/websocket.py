@@ -1,15 +1,21 @@
-"""The client's WebSocket: compression off (audio does not shrink), message size and queues bounded."""
+"""The client's WebSocket: compression off (audio does not shrink), message size and queues bounded.
+
+The library is imported when a connection is opened: it is a sixth of the time that `import engine` would take.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from websockets.asyncio import client
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
-
 from engine.errors import ConfigError, ConnectionLost, TransportError
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+    from websockets.asyncio.server import ServerConnection
+    from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # 250 s of base64 PCM in one event; a larger message closes with 1009
 MAX_QUEUED_MESSAGES = 32  # received and not yet read; then the socket is not read further (back-pressure)
@@ -17,25 +23,30 @@ WRITE_LIMIT_BYTES = 256 * 1024  # written and not yet taken by the kernel; then 
 
 
 class WebSocketConnection:
-    """`Connection` over an open WebSocket."""
+    """`Connection` over an open WebSocket of either side."""
 
-    def __init__(self, socket: client.ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection | ServerConnection) -> None:
+        from websockets.exceptions import ConnectionClosed
+
         self._socket = socket
+        self._closed = ConnectionClosed
 
     async def send(self, data: bytes | str) -> None:
+        """See `Connection.send`. Events are text frames; bytes from the encoder are UTF-8 and need no second copy."""
         try:
-            # Events are text frames; bytes from the encoder are UTF-8 already and need no second copy.
             await self._socket.send(data, text=True)
-        except ConnectionClosed as error:
+        except self._closed as error:
             raise _lost(error) from None
 
     async def receive(self) -> bytes | str:
+        """See `Connection.receive`."""
         try:
             return await self._socket.recv(decode=False)
-        except ConnectionClosed as error:
+        except self._closed as error:
             raise _lost(error) from None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
+        """See `Connection.close`."""
         await self._socket.close(code, reason)
 
 
@@ -71,6 +82,9 @@ async def connect(
     that is no WebSocket URL, `TransportError` when the server is absent, refuses or speaks something else. Header
     values never appear in an error.
     """
+    from websockets.asyncio import client
+    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+
     shown = _checked(url)
     try:
         socket = await client.connect(
