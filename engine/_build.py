@@ -18,7 +18,8 @@ SECTION = re.compile(r"/\* cdef begin \*/(.*?)/\* cdef end \*/", re.DOTALL)
 def declarations(csrc: Path) -> tuple[str, list[str]]:
     """Return the joined public sections and the names of the headers that hold them, status header first."""
     headers = sorted(csrc.glob("*.h"), key=lambda path: (path.name != "rt.h", _rank(path), path.name))
-    parts, names = [], []
+    parts: list[str] = []
+    names: list[str] = []
     for header in headers:
         sections = SECTION.findall(header.read_text(encoding="utf-8"))
         if sections:

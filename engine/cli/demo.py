@@ -129,6 +129,7 @@ def _report(figures: Figures, out: Path, *, virtual: bool) -> None:
     if cuts := evidence.cut_table():
         print()
         print(render(*cuts))
+        print("at the block boundary: a sound device adds its own latency, the 10 ms of its block at least")
     print()
     print(f"processor: {1000 * figures.cpu_s / evidence.seconds:.1f} ms per second of audio, both ends and the voice")
     if figures.audio_thread_s is not None:

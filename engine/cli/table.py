@@ -6,15 +6,17 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_NUMBER = re.compile(r"[+-]?\d[\d,\u202f]*(\.\d+)?([eE][+-]?\d+)?( ?(%|s|ms|us|µs|MB|MiB|kB|KiB|Hz|dB|x|samples))?")
-_BLANK = ("", "-", "–")
+_NUMBER = re.compile(
+    r"[+-]?\d+([ ,\u202f]\d{3})*(\.\d+)?([eE][+-]?\d+)?( ?(%|s|ms|us|µs|MB|MiB|kB|KiB|Hz|dB|x|samples))?"
+)
+_BLANK = ("", "-")
 
 
 def render(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """The table as lines, without a newline at the end.
 
-    A cell is str() of what it is given, floats with one decimal, None as "-". A column whose cells are all numbers (a unit
-    may follow) is right-aligned. Every row must be as long as `headers`, else ValueError.
+    A cell is str() of what it is given, floats with one decimal, None as "-". A column whose cells are all numbers (a
+    unit may follow) is right-aligned. Every row must be as long as `headers`, else ValueError.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     for row in cells:
@@ -30,7 +32,7 @@ def render(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:.1f}" if isinstance(value, float) else " ".join(str(value).split())
+    return f"{value:.1f}" if isinstance(value, float) else " ".join(str(value).split("\n"))
 
 
 def _numeric(column: Sequence[str]) -> bool:

@@ -126,7 +126,7 @@ def compose(figure: Figure, timeline: Timeline) -> None:
     moment = _Interruption.of(timeline)
     bottom = 0.40 if moment else 0.07
     figure.text(0.125, 0.962, _title(timeline), fontsize=15, fontweight="bold", color=_INK)
-    overview = figure.add_axes((0.125, bottom, 0.865, 0.945 - bottom))
+    overview = figure.add_axes((0.125, bottom, 0.855, 0.945 - bottom))
     _overview(overview, timeline)
     if moment:
         detail = figure.add_axes((0.125, 0.065, 0.56, 0.175))
@@ -253,20 +253,20 @@ def _lane(axes: Axes, timeline: Timeline, marks: Sequence[Mark], y: float, colou
     """Bars with their label inside when it fits, else behind, else shortened, else none."""
     for number, (mark, limit) in enumerate(zip(marks, _limits(marks, timeline.seconds), strict=True), 1):
         end = timeline.end_of(mark)
-        axes.barh(y, end - mark.start_s, left=mark.start_s, height=_LANE_HEIGHT * 0.72, color=colour, linewidth=0)
+        axes.barh(y, end - mark.start_s, left=mark.start_s, height=_LANE_HEIGHT * 0.72, color=colour, linewidth=0.8)
         text = _label(mark, end, number)
         if not text:
             continue
         inside = axes.text(mark.start_s, y, f" {text}", va="center_baseline", fontsize=10.5, parse_math=False)
         inside.set_color(_INK if colour in (_SKY, _ORANGE) else "white")
-        if _width(axes, inside) <= end - mark.start_s:
+        if _width(axes, inside) <= min(end, limit) - mark.start_s:
             continue
         if limit - end > end - mark.start_s:
             inside.set_x(end)
             inside.set_color(_INK)
             _shorten(axes, inside, limit - end)
         else:
-            _shorten(axes, inside, end - mark.start_s)
+            _shorten(axes, inside, min(end, limit) - mark.start_s)
 
 
 def _label(mark: Mark, end: float, number: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from engine.errors import ConfigError
 
@@ -44,7 +44,7 @@ def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], up
         return Answer(403, "This server answers requests for localhost, 127.0.0.1 or [::1] only.\n")
     if len(origins) > 1 or (origins and not _same_origin(origins[0], hosts[0])):
         return Answer(403, "This server does not answer pages of other origins.\n")
-    if urlsplit(path).path != PATH:
+    if path.partition("?")[0] != PATH:
         return Answer(404, f"Nothing here. The Realtime API is a WebSocket at {PATH}.\n")
     if not upgrade:
         text = f"This is a bargein Realtime server. Open a WebSocket: ws://{hosts[0]}{PATH}\n"
@@ -54,13 +54,17 @@ def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], up
 
 def model_of(path: str) -> str | None:
     """The model that a URL asks for."""
-    values = parse_qs(urlsplit(path).query, max_num_fields=32).get("model")
+    try:
+        values = parse_qs(path.partition("?")[2], max_num_fields=32).get("model")
+    except ValueError:  # more fields than anybody needs
+        return None
     return values[0][:512] if values else None
 
 
 def _is_loopback(host: str) -> bool:
     name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
-    return name.lower() in LOOPBACK_NAMES and (not port or (port.isascii() and port.isdigit() and int(port) < 65536))
+    good_port = not port or (len(port) <= 5 and port.isascii() and port.isdigit() and int(port) < 65536)
+    return name.lower() in LOOPBACK_NAMES and good_port
 
 
 def _same_origin(origin: str, host: str) -> bool:

@@ -43,9 +43,8 @@ class Outbox:
 
     def put(self, entry: Entry) -> bool:
         """Add an entry. False when it does not fit: the session must end."""
-        size = len(entry) if isinstance(entry, bytes) else 0
-        # One event alone may be larger than the limit (a retrieved item, a fault); a queue of them may not.
-        if self.waiting and self.waiting + size > self.limit:
+        size = self._size(entry)
+        if self.waiting + size > self.limit:
             return False
         self._entries.append(entry)
         self.waiting += size
@@ -63,9 +62,14 @@ class Outbox:
 
     def written(self, entry: bytes) -> None:
         """The carrier has taken an entry."""
-        self.waiting -= len(entry)
+        self.waiting -= self._size(entry)
         if self.waiting <= self.limit // 4:
             self._room.set()
+
+    def _size(self, entry: Entry) -> int:
+        # A single event may be larger than the limit (a retrieved item). It counts as a quarter, so that three can
+        # wait and the small events behind them do not end the session.
+        return min(len(entry), self.limit // 4) if isinstance(entry, bytes) else 0
 
     async def room(self) -> None:
         """Wait until there is room for audio."""

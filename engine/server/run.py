@@ -33,7 +33,7 @@ class RunSettings:
 
     @property
     def modality(self) -> str:
-        """ "audio" or "text"."""
+        """The one output modality, "audio" or "text"; an audio response has a transcript too."""
         return str(self.config["output_modalities"][0])
 
     @property
@@ -101,10 +101,10 @@ class ResponseRun:
             return
         clip = self._open_part("audio")
         assert clip is not None
-        if not clip.truncated and not clip.dropped:
-            clip.data += delta
+        if not clip.truncated:
             clip.size += len(delta)
-            if self._history is not None:
+            if self._history is not None and not clip.dropped:  # out-of-band audio is sent and forgotten
+                clip.data += delta
                 self._budget.keep(clip, len(delta))
         self._audio_size += len(delta)
         self._emit(ev.ResponseOutputAudioDelta(**self._place(), delta=delta))

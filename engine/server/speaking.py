@@ -114,7 +114,8 @@ class Speaker:
             await self._write(step.words)
 
     async def _write(self, words: str) -> None:
-        self._flush()
+        if self._encoder is not None:
+            self._flush()
         for word in words.split(" ") if words else []:
             await self._room()
             self._run.text(f" {word}" if self._written else word)

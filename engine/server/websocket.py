@@ -20,17 +20,17 @@ from http import HTTPStatus
 from websockets.asyncio.server import Server as SocketServer
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from engine.errors import ConfigError, ConnectionLost
+from engine.errors import ConfigError
 from engine.server.doors import PATH, Answer, check_bind, check_request, model_of
 from engine.server.input_audio import SpeechDetector
 from engine.server.options import ServerOptions
 from engine.server.responders import Echo, Responder
 from engine.server.session import OVERFLOW_CLOSE, serve_connection
 from engine.server.voices import Voice, best_voice
+from engine.transport.websocket import WebSocketConnection
 
 MAX_MESSAGE = 15 * 2**20 * 4 // 3 + 2**16
 """Bytes of the largest message taken: 15 MiB of audio in base64, and its JSON. A larger one closes with 1009."""
@@ -45,41 +45,19 @@ _library_log = logging.getLogger("bargein.server.websockets")
 _library_log.setLevel(logging.CRITICAL)  # a stranger's broken handshake is nothing to trouble the user with
 
 
-class WebSocketConnection:
+class ServedConnection(WebSocketConnection):
     """`Connection` over an accepted WebSocket."""
-
-    def __init__(self, socket: ServerConnection) -> None:
-        self._socket = socket
-
-    async def send(self, data: bytes | str) -> None:
-        """See `Connection.send`. Events are text frames, also when they come encoded."""
-        try:
-            await self._socket.send(data, text=True)
-        except ConnectionClosed as closed:
-            raise _lost(closed) from None
-
-    async def receive(self) -> bytes | str:
-        """See `Connection.receive`."""
-        try:
-            return await self._socket.recv(decode=False)
-        except ConnectionClosed as closed:
-            raise _lost(closed) from None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """See `Connection.close`. 1006 (which no close frame may carry) cuts the line; 1005 is answered as 1000."""
         if code == 1006:
-            self._socket.transport.abort()
+            self.abort()
             return
-        await self._socket.close(code if _may_be_sent(code) else 1000, reason.encode()[:120].decode(errors="ignore"))
+        await super().close(code if _may_be_sent(code) else 1000, reason.encode()[:120].decode(errors="ignore"))
 
 
 def _may_be_sent(code: int) -> bool:
     return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
-
-
-def _lost(closed: ConnectionClosed) -> ConnectionLost:
-    frame = closed.rcvd or closed.sent
-    return ConnectionLost(frame.code, frame.reason) if frame is not None else ConnectionLost(1006)
 
 
 class Server:
@@ -151,6 +129,8 @@ class Server:
         response = socket.respond(HTTPStatus(answer.status), answer.text)
         if answer.status == 503:
             response.headers["Retry-After"] = "1"
+        if answer.status == 426:
+            response.headers["Upgrade"] = "websocket"
         return response
 
     async def _serve(self, socket: ServerConnection) -> None:
@@ -161,7 +141,7 @@ class Server:
         try:
             assert socket.request is not None
             await serve_connection(
-                WebSocketConnection(socket),
+                ServedConnection(socket),
                 responder=self.responder,
                 options=self.options,
                 voice=self.voice,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from engine.server.responders.rules import Delay, Rules, parse
 
 SIZE_LIMIT = 1_000_000
 """Bytes of the largest script that is read."""
+
+
+_WORD = re.compile(r"\{(text|turn|tool|output)\}")
 
 
 class Script:
@@ -51,7 +55,7 @@ class Script:
 
     @property
     def name(self) -> str:
-        """ "script:" and where the rules came from."""
+        """Always "script:" and where the rules came from."""
         return f"script:{self._source}"
 
     async def respond(self, turn: Turn) -> AsyncIterator[Part]:
@@ -73,9 +77,8 @@ class Script:
 
 
 def _fill(text: str, words: Mapping[str, str]) -> str:
-    for name, value in words.items():  # not str.format: a stray brace in somebody's script is only a brace
-        text = text.replace(f"{{{name}}}", value)
-    return text
+    # Not str.format: a stray brace in a script is only a brace. One pass: what was filled in is not filled again.
+    return _WORD.sub(lambda found: words[found[1]], text)
 
 
 def _collect_lines(node: Any, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], int]) -> None:

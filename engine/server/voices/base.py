@@ -13,7 +13,7 @@ RATE = 24_000
 SENTENCE_LIMIT = 240
 """A longer sentence is cut at a comma or a space: one piece is never more than about 15 s of speech."""
 
-_END = re.compile("(?<=[.!?\u2026])[\"')\\]]*\\s+|(?<=[\u3002\uff01\uff1f])|\n+")
+_END = re.compile("([.!?\u2026][\"')\\]]*)\\s+|([\u3002\uff01\uff1f])")
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -39,7 +39,7 @@ def sentences(text: str, limit: int = SENTENCE_LIMIT) -> list[str]:
     Joined again with spaces they are the text, whitespace apart.
     """
     pieces: list[str] = []
-    for part in _END.split(text):
+    for part in _END.sub(lambda end: f"{end[1] or end[2]}\n", text).split("\n"):
         rest = " ".join(part.split())
         while len(rest) > limit:
             cut = max(rest.rfind(", ", 0, limit) + 1, 0) or rest.rfind(" ", 0, limit)

@@ -42,6 +42,8 @@ _VOICES: dict[str, tuple[str, int]] = {
     "verse": ("en-gb", 50),
 }
 
+_DEFAULT = "alloy"
+
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -126,6 +128,7 @@ class EspeakVoice:
 
         Works in the espeak thread; a cancelled caller leaves at once, the sentence is thrown away.
         """
+        voice = voice if voice in _VOICES else _DEFAULT
         key = (text, voice, round(speed, 3))
         samples = self._cache.get(key)
         if samples is None:
@@ -135,7 +138,7 @@ class EspeakVoice:
 
     def speak(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
         """As `synthesize`, but blocking, from any thread."""
-        name, pitch = _VOICES.get(voice, _VOICES["alloy"])
+        name, pitch = _VOICES.get(voice, _VOICES[_DEFAULT])
         words_per_minute = min(max(round(_WORDS_PER_MINUTE * speed), 80), 450)
         spoken = self._library.speak(text, name, pitch, words_per_minute).astype(np.float32) / np.float32(32768)
         if not spoken.size or self._library.rate == RATE:

@@ -45,7 +45,7 @@ class ToneVoice:
         return "tone"
 
     async def synthesize(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
-        """See `Voice.synthesize`. Costs about 0.2 ms per second of sound, so it stays on the loop."""
+        """See `Voice.synthesize`. A sentence costs a few milliseconds, once, so it stays on the loop."""
         key = (text, voice, round(speed, 3))
         samples = self._cache.get(key)
         if samples is None:

@@ -1,0 +1,7 @@
+"""The command line. The launcher bargein.py, beside this package, calls `main.main`.
+
+main.py   arguments, signals, exit codes
+demo.py   a conversation with the server inside, and the evidence of it (evidence.py, table.py, timeline.py)
+file.py   a WAV file holds a conversation; trace.py writes down its events
+serve.py  the embedded server by itself
+"""

@@ -1,0 +1,379 @@
+"""The command line's frame: arguments, signals, one-line errors and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+from engine import __version__, clock
+from engine.errors import ConfigError, EngineError, MediaError
+
+OK, FAILED, USAGE = 0, 1, 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+OUTPUT_GONE = 128 + signal.SIGPIPE
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the conversation failed: server absent, refusing or lost, a response failed, or a fault in bargein
+  2    wrong usage or setting, or a file that cannot be read or written
+  130  stopped by Ctrl-C (143 by SIGTERM); what was written until then is whole and can be read
+"""
+
+MAIN = f"""\
+environment:
+  OPENAI_API_KEY   the key; never an option, because options are visible to everyone in the list of processes
+  OPENAI_BASE_URL  the server, when --server does not name one
+
+examples:
+  bargein demo                                  a spoken conversation, a picture and a recording, in out/
+  bargein file question.wav --out answer.wav    ask with a file, keep the answer
+  bargein serve                                 a Realtime server on this machine
+
+{EXIT_CODES}"""
+
+DEMO = f"""\
+Leaves in the folder: conversation.wav (left = microphone, right = loudspeaker), timeline.png and events.jsonl.
+
+examples:
+  bargein demo
+  bargein demo --fast --out /tmp/demo           in seconds, on a virtual clock
+  bargein demo --wav me.wav                     your own voice
+
+{EXIT_CODES}"""
+
+FILE = f"""\
+Each settled turn is one line: role, words ("(speech)" where there is no transcript), how much of an interrupted reply was
+heard, and the time from the end of the speech to the first sound of its answer.
+
+The server is --server, else OPENAI_BASE_URL, else the hosted service if there is a key, else the server inside.
+The file may be PCM, float or G.711 WAV, 8 to 192 kHz; it is spoken in real time and followed by silence until every answer
+has been heard.
+
+examples:
+  bargein file question.wav --out answer.wav --fast
+  bargein file call.wav --format pcmu --conversation both.wav --events events.jsonl
+  bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime
+  OPENAI_API_KEY=... bargein file question.wav --out answer.wav --instructions "Be brief."
+  bargein file question.wav --fast --json | jq -r 'select(.role == "assistant").text'
+
+{EXIT_CODES}"""
+
+SERVE = f"""\
+Prints `listening on ws://HOST:PORT/v1/realtime` when clients may come. Loopback only: it asks for no key. Ctrl-C or SIGTERM
+ends it, with exit code 0.
+
+responders:
+  echo         your own words come back
+  script:PATH  rules in a YAML file: by turn, words or tool, what to say, which tool to call, delays, failures
+
+examples:
+  bargein serve
+  bargein serve --port 0 --responder script:rules.yaml
+  bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
+
+{EXIT_CODES}"""
+
+
+# ---- what is told
+
+
+def say(message: str) -> None:
+    """One line for the user, on stderr."""
+    with suppress(OSError):  # nobody listens
+        print(f"bargein: {plain(message)}", file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """Text of a stranger on one line, without what would steer a terminal."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+class _OneLine(logging.Formatter):
+    """Log records as lines of ours; a traceback only becomes its last line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        tail = f": {type(error).__name__}: {error}" if error is not None else ""
+        return "bargein: " + plain(record.getMessage() + tail)
+
+
+@contextmanager
+def _logging(debug: bool) -> Iterator[None]:
+    """Warnings of the engine and of asyncio as lines on stderr; everything, with tracebacks, for --debug."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s") if debug else _OneLine())
+    loggers = [logging.getLogger(name) for name in ("bargein", "asyncio")]
+    before = [(logger, logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO if debug else logging.WARNING)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, level, propagate in before:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
+# ---- signals
+
+
+class Interrupts:
+    """What Ctrl-C and SIGTERM do: leave at once while nothing is open, else end the running command in order.
+
+    The first signal cancels the command, which closes its files and connections; a third one stops waiting for that.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.stop: Callable[[], object] | None = None
+        self._count = 0
+
+    def __enter__(self) -> Interrupts:
+        self._before = {number: signal.signal(number, self._received) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+        self.number = self.number or number
+        if self.stop is None or self._count > 2:
+            os._exit(128 + self.number)
+        if self._count == 1:
+            self.stop()
+
+    async def watch(self, command: Coroutine[Any, Any, int]) -> int:
+        """Run a command so that a signal cancels it; 128 plus the signal's number if that ended it."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self.stop = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            return await command
+        except asyncio.CancelledError:
+            if not self.number:
+                raise
+        except (Exception, BaseExceptionGroup) as error:
+            if not self.number:
+                raise
+            say(f"while stopping: {_words(error)}")
+        finally:
+            self.stop = None
+        say("stopped")
+        return 128 + self.number
+
+    @contextmanager
+    def as_exception(self) -> Iterator[None]:
+        """Signals raise KeyboardInterrupt instead, for a command that runs a loop of its own."""
+
+        def raised(number: int, frame: FrameType | None) -> NoReturn:
+            self.number = self.number or number
+            signal.default_int_handler(number, frame)
+
+        def passed_on(number: int, _frame: FrameType | None) -> None:
+            self.number = number
+            signal.raise_signal(signal.SIGINT)  # asyncio.run cancels its task for this one
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, passed_on)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                signal.signal(number, self._received)
+
+
+# ---- commands
+
+
+def _demo(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import demo
+
+    with interrupts.as_exception():
+        return demo.run(options)
+
+
+def _file(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import file
+
+    options.url = file.target(options)
+    run = clock.run_virtual if options.fast and options.url is None else asyncio.run
+    return run(interrupts.watch(file.run(options)))
+
+
+def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import serve
+
+    return asyncio.run(interrupts.watch(serve.run(options)))
+
+
+def _version(_options: argparse.Namespace, _interrupts: Interrupts) -> int:
+    print(f"bargein {__version__}")
+    return OK
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors of one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{message}; see {self.prog} --help")
+        raise SystemExit(USAGE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every option of every command."""
+    top = _Parser(prog="bargein", description="A real-time voice engine for the Realtime API.", epilog=MAIN)
+    top.add_argument("--debug", action="store_true", help="log what happens, and show the traceback of a fault")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, run: Callable[..., int], summary: str, epilog: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=summary, description=summary, epilog=epilog, parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    _demo_options(command("demo", _demo, "hold a spoken conversation with the server inside, and show it", DEMO))
+    _file_options(command("file", _file, "let a WAV file hold a conversation", FILE))
+    _serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))
+    command("version", _version, "print the version", EXIT_CODES)
+    return top
+
+
+def _demo_options(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--wav", metavar="PATH", help="the caller, instead of the one that comes with bargein")
+    to.add_argument("--out", metavar="DIR", default="out", help="folder for what is left (default: out)")
+    to.add_argument("--fast", action="store_true", help="virtual time: as fast as the machine can, same result every time")
+
+
+def _file_options(to: argparse.ArgumentParser) -> None:
+    to.add_argument("input", metavar="IN.wav", help="what is said")
+    files = to.add_argument_group("files to write (existing ones are replaced)")
+    files.add_argument("--out", metavar="OUT.wav", help="what the loudspeaker plays")
+    files.add_argument("--conversation", metavar="FILE.wav", help="both sides: left = microphone, right = loudspeaker")
+    files.add_argument("--events", metavar="FILE", help="every event as a line of JSON, with time and direction, no secrets")
+    whom = to.add_argument_group("with whom")
+    whom.add_argument("--server", metavar="URL", help="ws://, wss:// or an API base such as https://host/v1")
+    whom.add_argument(
+        "--key-file",
+        metavar="PATH",
+        help="file with the key, instead of OPENAI_API_KEY; a key itself is no option, since everyone could read it in the "
+        "list of processes",
+    )
+    whom.add_argument("--model", default="gpt-realtime", help="the model to ask for (default: %(default)s)")
+    whom.add_argument("--responder", metavar="NAME", help="brain of the server inside: echo (default) or script:PATH")
+    how = to.add_argument_group("how")
+    how.add_argument("--instructions", metavar="TEXT", help="what the model shall be and do")
+    how.add_argument("--voice", metavar="NAME", help="the voice of the answers")
+    how.add_argument("--format", choices=("pcm", "pcmu", "pcma"), default="pcm", help="sound on the wire (default: pcm)")
+    how.add_argument(
+        "--fast", action="store_true", help="virtual time with the server inside, 4 times real time with another one"
+    )
+    how.add_argument("--json", action="store_true", help="turns and summary as lines of JSON")
+
+
+def _serve_options(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default), ::1 or localhost")
+    to.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes any free one")
+    to.add_argument("--responder", metavar="NAME", default="echo", help="echo (default) or script:PATH")
+    to.add_argument("--model", help="model of a session whose URL names none")
+    to.add_argument("--instructions", metavar="TEXT", help="instructions of a session that sets none")
+    to.add_argument("--voice", metavar="NAME", help="voice of a session that sets none (default: alloy)")
+    to.add_argument("--burst", type=float, metavar="N", help="send sound N times faster than real time (default: 8)")
+    to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
+    to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
+
+
+# ---- the frame
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (`EXIT_CODES`). Call it on the main thread, where signals arrive."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # closed, or not a terminal's kind of stream
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    with Interrupts() as interrupts:
+        try:
+            options = parser().parse_args(arguments)
+            with _logging(options.debug):
+                code = _guarded(options, interrupts)
+        except SystemExit as leaving:  # argparse: help, or an error it has told
+            code = leaving.code if isinstance(leaving.code, int) else USAGE
+        return _flushed(code)
+
+
+def _guarded(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    """The command, with every failure as one line."""
+    try:
+        return int(options.run(options, interrupts))
+    except KeyboardInterrupt:
+        say("stopped")
+        return 128 + (interrupts.number or signal.SIGINT)
+    except BrokenPipeError:
+        return OUTPUT_GONE
+    except (Exception, BaseExceptionGroup) as error:
+        if options.debug:
+            raise
+        return _told(error)
+
+
+def _told(error: BaseException) -> int:
+    known = _known(error)
+    if isinstance(known, EngineError):
+        say(str(known))
+        return USAGE if isinstance(known, ConfigError | MediaError) else FAILED
+    if isinstance(known, BrokenPipeError):
+        return OUTPUT_GONE
+    if isinstance(known, OSError) and known.filename is not None:
+        say(_words(known))
+        return USAGE
+    say(f"unexpected {_words(error)}; please report it, with what --debug shows")
+    return FAILED
+
+
+def _known(error: BaseException) -> BaseException:
+    """The error itself, or the first one of ours in a group of tasks that failed together."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    inner = [_known(one) for one in error.exceptions]
+    return next((one for one in inner if isinstance(one, EngineError)), inner[0])
+
+
+def _words(error: BaseException) -> str:
+    error = _known(error)
+    if isinstance(error, EngineError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
+def _flushed(code: int) -> int:
+    """Write out what stdout holds while a failure of that can still be told."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # the interpreter must not try again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return OUTPUT_GONE
+        say(f"stdout: {error.strerror}")
+        return USAGE
+    return OUTPUT_GONE if code == OUTPUT_GONE else code
