@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread wheel bench clean
+.PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread sanitize-python wheel bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
 	@echo "make test      C tests, Python tests, ruff, mypy --strict"
-	@echo "make sanitize  the C core and its tests under ASan+UBSan and under TSan"
+	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
 	@echo "make bench     speed and latency beside the peers, into bench/results.md"
 	@echo "make clean     remove everything that was built"
@@ -43,7 +43,7 @@ test-c: env
 test-python: env
 	$(BIN)/pytest
 
-sanitize: sanitize-address sanitize-thread
+sanitize: sanitize-address sanitize-thread sanitize-python
 
 sanitize-address sanitize-thread: sanitize-%: env
 	$(BIN)/cmake -S . -B build/$* -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBARGEIN_TESTS=ON \
@@ -52,6 +52,19 @@ sanitize-address sanitize-thread: sanitize-%: env
 	$(BIN)/ctest --test-dir build/$* --output-on-failure -j $(JOBS)
 
 , := ,
+
+# The Python tests of sound and teardown over a core built with ASan and UBSan: nothing may be freed under a running thread.
+SITE := build/python-address/site
+sanitize-python: env
+	$(BIN)/cmake -S . -B build/python-address -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBARGEIN_EXTENSION=ON \
+	    -DBARGEIN_SANITIZE=address,undefined -DPython_EXECUTABLE=$(abspath $(BIN))/python > /dev/null
+	$(BIN)/cmake --build build/python-address -j $(JOBS)
+	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r engine tests examples pyproject.toml $(SITE)/
+	cp build/python-address/_native*.so $(SITE)/engine/
+	cd $(SITE) && PYTHONPATH=$$($(abspath $(BIN))/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") \
+	    LD_PRELOAD=$$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	    $$($(abspath $(BIN))/python -c "import sys; print(sys._base_executable)") -m pytest -q -p no:cacheprovider \
+	    tests/audio tests/conversation/test_teardown.py
 
 wheel: env
 	$(BIN)/python -m build --outdir dist .

@@ -229,7 +229,7 @@ class Playout:
     ) -> None:
         config = new("rt_playout_config *")
         config.format = audio_format.code
-        config.capacity_frames = checked("capacity_s", capacity_s, 0.03, 600.0) * audio_format.rate
+        config.capacity_frames = int(checked("capacity_s", capacity_s, 0.03, 600.0) * audio_format.rate)
         config.fade_ms = int(checked("fade_ms", fade_ms, 1, 200))
         config.start_ms = int(checked("start_ms", start_ms, 0, 2000))
         config.refill_ms = int(checked("refill_ms", refill_ms, 0, 2000))

@@ -54,7 +54,7 @@ def target(options: Namespace) -> str | None:
     _check_files(options)
     url = server_url(options.server, options.key, options.model)
     if url is not None and options.responder is not None:
-        raise ConfigError("--responder is the brain of the server inside, and a server was named: leave one of them out")
+        raise ConfigError("--responder is the brain of the server inside, but a server was named: leave one out")
     return url
 
 

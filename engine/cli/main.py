@@ -26,6 +26,7 @@ exit codes:
   1    the conversation failed: server absent, refusing or lost, a response failed, or a fault in bargein
   2    wrong usage or setting, or a file that cannot be read or written
   130  stopped by Ctrl-C (143 by SIGTERM); what was written until then is whole and can be read
+  141  whoever read the output has gone
 """
 
 MAIN = f"""\
@@ -51,12 +52,12 @@ examples:
 {EXIT_CODES}"""
 
 FILE = f"""\
-Each settled turn is one line: role, words ("(speech)" where there is no transcript), how much of an interrupted reply was
-heard, and the time from the end of the speech to the first sound of its answer.
+Each settled turn is one line: role, words ("(speech)" where there is no transcript), how much of an interrupted reply
+was heard, and the time from the end of the speech to the first sound of its answer.
 
 The server is --server, else OPENAI_BASE_URL, else the hosted service if there is a key, else the server inside.
-The file may be PCM, float or G.711 WAV, 8 to 192 kHz; it is spoken in real time and followed by silence until every answer
-has been heard.
+The file may be PCM, float or G.711 WAV, 8 to 192 kHz; it is spoken in real time and followed by silence until every
+answer has been heard.
 
 examples:
   bargein file question.wav --out answer.wav --fast
@@ -68,8 +69,8 @@ examples:
 {EXIT_CODES}"""
 
 SERVE = f"""\
-Prints `listening on ws://HOST:PORT/v1/realtime` when clients may come. Loopback only: it asks for no key. Ctrl-C or SIGTERM
-ends it, with exit code 0.
+Prints `listening on ws://HOST:PORT/v1/realtime` when clients may come. Loopback only: it asks for no key. Ctrl-C or
+SIGTERM ends it, with exit code 0.
 
 responders:
   echo         your own words come back
@@ -240,7 +241,7 @@ def parser() -> argparse.ArgumentParser:
     """Every option of every command."""
     top = _Parser(prog="bargein", description="A real-time voice engine for the Realtime API.", epilog=MAIN)
     top.add_argument("--debug", action="store_true", help="log what happens, and show the traceback of a fault")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
@@ -259,7 +260,7 @@ def parser() -> argparse.ArgumentParser:
 def _demo_options(to: argparse.ArgumentParser) -> None:
     to.add_argument("--wav", metavar="PATH", help="the caller, instead of the one that comes with bargein")
     to.add_argument("--out", metavar="DIR", default="out", help="folder for what is left (default: out)")
-    to.add_argument("--fast", action="store_true", help="virtual time: as fast as the machine can, same result every time")
+    to.add_argument("--fast", action="store_true", help="virtual time: as fast as the machine can")
 
 
 def _file_options(to: argparse.ArgumentParser) -> None:
@@ -267,21 +268,21 @@ def _file_options(to: argparse.ArgumentParser) -> None:
     files = to.add_argument_group("files to write (existing ones are replaced)")
     files.add_argument("--out", metavar="OUT.wav", help="what the loudspeaker plays")
     files.add_argument("--conversation", metavar="FILE.wav", help="both sides: left = microphone, right = loudspeaker")
-    files.add_argument("--events", metavar="FILE", help="every event as a line of JSON, with time and direction, no secrets")
+    files.add_argument("--events", metavar="FILE", help="every event as a line of JSON with its time; no secrets")
     whom = to.add_argument_group("with whom")
     whom.add_argument("--server", metavar="URL", help="ws://, wss:// or an API base such as https://host/v1")
     whom.add_argument(
         "--key-file",
         metavar="PATH",
-        help="file with the key, instead of OPENAI_API_KEY; a key itself is no option, since everyone could read it in the "
-        "list of processes",
+        help="file with the key, instead of OPENAI_API_KEY; a key itself is no option, since everyone could read it in "
+        "the list of processes",
     )
     whom.add_argument("--model", default="gpt-realtime", help="the model to ask for (default: %(default)s)")
     whom.add_argument("--responder", metavar="NAME", help="brain of the server inside: echo (default) or script:PATH")
     how = to.add_argument_group("how")
     how.add_argument("--instructions", metavar="TEXT", help="what the model shall be and do")
     how.add_argument("--voice", metavar="NAME", help="the voice of the answers")
-    how.add_argument("--format", choices=("pcm", "pcmu", "pcma"), default="pcm", help="sound on the wire (default: pcm)")
+    how.add_argument("--format", choices=("pcm", "pcmu", "pcma"), default="pcm", help="sound on the wire")
     how.add_argument(
         "--fast", action="store_true", help="virtual time with the server inside, 4 times real time with another one"
     )
@@ -376,4 +377,4 @@ def _flushed(code: int) -> int:
             return OUTPUT_GONE
         say(f"stdout: {error.strerror}")
         return USAGE
-    return OUTPUT_GONE if code == OUTPUT_GONE else code
+    return code

@@ -1,10 +1,11 @@
 """Every event of a conversation as a line of JSON in a file.
 
-One line: {"time": seconds on the loop's clock since the file was opened, "direction": "sent" or "received", "event": the event as
-it was on the wire}. A message that could not be decoded has "event": null, its size in "bytes" and how it begins in "start".
+One line: {"time": seconds on the loop's clock since the file was opened, "direction": "sent" or "received", "event":
+the event as it was on the wire}. A message that could not be decoded has "event": null, its size in "bytes" and its
+beginning in "start".
 
-What could be a secret is written as "***": the value of every member named authorization, headers, client_secret, api_key, key or
-token, wherever it stands. Audio stays as it is, in base64.
+What could be a secret is written as "***": the value of every member named authorization, headers, client_secret,
+api_key, key or token, wherever it stands. Audio stays as it is, in base64.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ BUFFER_BYTES = 256 * 1024  # then it is written, sooner than the second
 FLUSH_S = 1.0
 SHOWN_BYTES = 200  # of a message that is no event
 
-# A backslash may hide a name (k\u0065y), a line break would end the line: such messages are taken apart and put together again.
+# A backslash may hide a name (k\u0065y), a line break would end the line: such messages are decoded and encoded anew.
 _SUSPECT = re.compile(rb"[\r\n]|\\u|\"(?:" + "|".join(sorted(SECRETS)).encode() + rb")\"", re.IGNORECASE)
 
 
 class Trace:
     """An `Observer` that writes a file of JSON lines; a context manager, used on the loop's thread.
 
-    Raises MediaError when the file cannot be made, and on leaving the block when it could not be written to its end: a full disk
-    ends the file, never the conversation.
+    Raises MediaError when the file cannot be made, and on leaving the block when it could not be written to its end:
+    a full disk ends the file, never the conversation.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
