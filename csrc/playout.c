@@ -187,7 +187,9 @@ int rt_playout_retire(rt_playout *p, uint32_t item)
     if (row == NULL)
         return RT_BAD_ARGUMENT;
     fill_item(row, &now);
-    if (now.played + now.faded + now.discarded < now.queued || now.ended != now.complete)
+    /* an item that sounded and has no end yet may be what the playback thread waits for */
+    int open_ended = !now.ended && (now.complete || now.played + now.faded > 0);
+    if (now.played + now.faded + now.discarded < now.queued || open_ended)
         return RT_FULL;
     set32(&row->item, 0);
     return RT_OK;
@@ -315,7 +317,7 @@ static void decode(rt_playout *p, uint64_t position, float *out, uint32_t frames
     }
 }
 
-/* Takes up to `want` source samples as float: of the dead generations while fading, else of the living ones. */
+/* Takes up to `want` source samples as float: while fading of the generation that sounds, else of the living ones. */
 static uint32_t take(rt_playout *p, uint32_t dead, int fading, float *out, uint32_t want)
 {
     uint32_t got = 0;
@@ -326,8 +328,8 @@ static uint32_t take(rt_playout *p, uint32_t dead, int fading, float *out, uint3
             pass_end(p);
             continue;
         }
-        if (!fading && p->span.generation <= dead) {
-            discard_span(p); /* a late one, between living ones */
+        if (p->span.generation <= dead && !(fading && p->span.generation == get32(&p->playing))) {
+            discard_span(p); /* a late one, between those that sound */
             continue;
         }
         uint32_t n = least(want - got, p->span.frames);

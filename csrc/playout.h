@@ -70,7 +70,7 @@ uint32_t rt_playout_newest(const rt_playout *playout) RT_NONBLOCKING;
 int64_t rt_playout_push(rt_playout *playout, uint32_t item, uint32_t generation, const void *samples, uint32_t frames);
 /* No more samples of this item will come. RT_BAD_ARGUMENT for an unknown item, RT_FULL when the span queue has no room. */
 int rt_playout_complete(rt_playout *playout, uint32_t item);
-/* Forget the row of an item that has ended. RT_FULL while samples of it are waiting. */
+/* Forget the row of an item that has ended, or that was discarded whole. RT_FULL before that. */
 int rt_playout_retire(rt_playout *playout, uint32_t item);
 /* Latch this generation and all older ones. */
 void rt_playout_interrupt(rt_playout *playout, uint32_t generation);

@@ -75,7 +75,7 @@ def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any
 
 def server_url(url: str | None, key: str | None, model: str) -> str | None:
     """The WebSocket URL to use, None for the server inside."""
-    base = url or os.environ.get("OPENAI_BASE_URL")
+    base = url or os.environ.get("OPENAI_BASE_URL") or None
     if base is None:
         base = SERVICE_URL if key or os.environ.get("OPENAI_API_KEY") else None
     return None if base is None else _websocket_url(base, model)

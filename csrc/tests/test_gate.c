@@ -299,8 +299,10 @@ static void random_walk(unsigned long long seed)
 {
     bench b;
     unsigned long long state = seed;
-    rt_gate_config config = {(int)(check_random(&state) % 3), 0.6f, 0.4f, 10 * (check_random(&state) % 40), 10 * (check_random(&state) % 51),
-                             10 * (check_random(&state) % 60)};
+    rt_gate_config config = {(int)(check_random(&state) % 3), 0.6f, 0.4f, 0, 0, 0};
+    config.hold_ms = 10 * (check_random(&state) % 40);
+    config.preroll_ms = 10 * (check_random(&state) % 51);
+    config.linger_ms = 10 * (check_random(&state) % 60);
     begin(&b, &config);
     rt_gate *copy = check_memory(rt_gate_size());
     int hold = RT_HOLD_OFF, turn_open = 0, holds = 0;

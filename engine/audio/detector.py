@@ -21,6 +21,8 @@ class VoiceDetector:
     """
 
     def __init__(self, rate: int = 24000) -> None:
+        if not 8000 <= rate <= 192000:
+            raise ConfigError(f"rate is {rate} Hz: give 8000 to 192000")
         self._resampler = Resampler(rate, lib.RT_RATE)
         self._block = Block(lib.rt_vad_size())
         self._vad = self._block.pointer("rt_vad *")

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
-from engine.audio.playout import PlayoutQueue, PlayoutStats, checked, playout_stats
+from engine.audio.playout import PlayoutQueue, PlayoutStats, playout_stats
 from engine.errors import ConfigError
 from engine.native import Block, address, lib, new
 

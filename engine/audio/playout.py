@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
 from engine.errors import ConfigError, EngineError
 from engine.native import Block, address, buffer, lib, new
@@ -273,10 +274,3 @@ class Playout:
     def played(self) -> list[Position]:
         """The ledger, oldest item first."""
         return self.queue.positions()
-
-
-def checked(field: str, value: float, least: float, most: float) -> float:
-    """The value, if it is a number in its range; raises `ConfigError` naming field, value and range."""
-    if not least <= value <= most:  # NaN fails too
-        raise ConfigError(f"{field} is {value}: give {least:g} to {most:g}")
-    return value

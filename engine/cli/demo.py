@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from engine.cli.table import render
-from engine.cli.trace import Trace
 
 from engine import clock
 from engine.cli.evidence import Evidence, Labelled
+from engine.cli.table import render
 from engine.cli.timeline import draw
+from engine.cli.trace import Trace
 from engine.conversation import Conversation, Settings, Turn, converse
 from engine.endpoints import WavFile
 from engine.endpoints.wav import read_wav

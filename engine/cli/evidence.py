@@ -18,6 +18,8 @@ from engine.conversation import Conversation, Turn
 from engine.realtime import events as ev
 
 INNER = 24000
+DUCK_RAMP = 240  # samples
+FADE = 480  # samples, the default of BargeIn.fade_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ class Evidence:
                     f"{1000 * (cut.confirmed_s - onset):.0f} ms",
                     f"{1000 * (cut.silent_s - onset):.0f} ms",
                     told,
-                    f"{sounded:.0f} ms" if sounded is not None else "-",
+                    f"{sounded:.1f} ms" if sounded is not None else "-",
                 ]
             )
         if not rows:
@@ -198,27 +200,25 @@ class Evidence:
         """How much of the reply the recording holds before the fade, found by comparing samples, not by asking the
         ledger.
 
-        Per millisecond the gain that makes the reply most like the recording; the fade is where it falls below the
-        ducked one. Good to 2 ms (a raised cosine begins slowly); None when the recording is at another rate.
+        The loudspeaker is modelled as the reply at the ducked gain under a raised cosine that begins at an unknown
+        sample; the sample that leaves the least squared error is taken. None when the recording is at another rate.
         """
         if self.rate != INNER or item_id not in self._heard:
             return None
         heard = self._heard[item_id]
         reply = np.frombuffer(bytes(heard.audio), dtype="<i2").astype(np.float64)
         played = self._loudspeaker[round(heard.start_s * self.rate) :].astype(np.float64)
-        n = min(len(reply), len(played)) // 24 * 24
-        source, sound = reply[:n].reshape(-1, 24), played[:n].reshape(-1, 24)
-        power = (source**2).sum(axis=1)
-        gains = (source * sound).sum(axis=1) / np.maximum(power, 1.0)
-        ducked = round(1000 * (cut.duck_s - heard.start_s)) + 12  # after the duck's 10 ms ramp
-        loud = power > 24 * 100.0**2
-        full = (
-            np.median(gains[ducked : ducked + 40][loud[ducked : ducked + 40]])
-            if loud[ducked : ducked + 40].any()
-            else 0
-        )
-        quieter = np.nonzero(loud[ducked:] & (gains[ducked:] < 0.98 * full))[0]
-        return float(ducked + int(quieter[0])) if len(quieter) else float(n // 24)
+        first = round((cut.duck_s - heard.start_s) * self.rate) + DUCK_RAMP
+        last = min(len(reply), len(played), first + self.rate)
+        if last - first < FADE:
+            return None
+        source, sound = reply[first:last], played[first:last]
+        silent = int(np.nonzero(sound)[0].max(initial=0)) + 1
+        steady = max(silent - 2 * FADE, 1)  # surely before the fade
+        gain = float(source[:steady] @ sound[:steady]) / max(float(source[:steady] @ source[:steady]), 1.0)
+        candidates = range(max(silent - 3 * FADE, 0), silent + 1)
+        errors = [float(np.sum((gain * source * _fade(len(source), begin) - sound) ** 2)) for begin in candidates]
+        return 1000.0 * (first + candidates[int(np.argmin(errors))]) / self.rate
 
     def timeline(self) -> Timeline:
         """Everything, for the picture."""
@@ -249,3 +249,9 @@ class Evidence:
                     told = self._truncated[item_id][1]
                     marks.append(Mark(MarkKind.TRUNCATED, heard.start_s + told / 1000, text=f"{told} ms"))
         return marks
+
+
+def _fade(length: int, begin: int) -> NDArray[np.float64]:
+    """One, then a raised cosine to zero from sample `begin` on."""
+    phase = np.clip((np.arange(length) - begin + 0.5) / FADE, 0.0, 1.0)
+    return 0.5 + 0.5 * np.cos(np.pi * phase)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from engine.errors import ConfigError, EngineError, MediaError
 
 OK, FAILED, USAGE = 0, 1, 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 OUTPUT_GONE = 128 + signal.SIGPIPE
 
 EXIT_CODES = """\
@@ -237,6 +239,15 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(USAGE)
 
 
+class _NoKey(argparse.Action):
+    """Refuses --key without repeating what follows it."""
+
+    def __call__(self, to: argparse.ArgumentParser, *_: object) -> NoReturn:
+        to.error(
+            "--key is no option, everyone could read it in the list of processes: use --key-file or OPENAI_API_KEY"
+        )
+
+
 def parser() -> argparse.ArgumentParser:
     """Every option of every command."""
     top = _Parser(prog="bargein", description="A real-time voice engine for the Realtime API.", epilog=MAIN)
@@ -277,6 +288,7 @@ def _file_options(to: argparse.ArgumentParser) -> None:
         help="file with the key, instead of OPENAI_API_KEY; a key itself is no option, since everyone could read it in "
         "the list of processes",
     )
+    whom.add_argument("--key", action=_NoKey, help=argparse.SUPPRESS)
     whom.add_argument("--model", default="gpt-realtime", help="the model to ask for (default: %(default)s)")
     whom.add_argument("--responder", metavar="NAME", help="brain of the server inside: echo (default) or script:PATH")
     how = to.add_argument_group("how")
@@ -341,7 +353,7 @@ def _told(error: BaseException) -> int:
         return USAGE if isinstance(known, ConfigError | MediaError) else FAILED
     if isinstance(known, BrokenPipeError):
         return OUTPUT_GONE
-    if isinstance(known, OSError) and known.filename is not None:
+    if isinstance(known, OSError) and (known.filename is not None or known.errno in DISK):
         say(_words(known))
         return USAGE
     say(f"unexpected {_words(error)}; please report it, with what --debug shows")

@@ -134,11 +134,10 @@ class Replies:
 
     def _at_rest(self, reply: Reply) -> bool:
         """Whether all its sound was played or given up, so that the ledger's figures are final."""
+        if any(self.inlet.holds(*key) for key in reply.keys):
+            return False
         positions = [self.queue.position(*key) for key in reply.keys]
-        return all(
-            position is None or (position.waiting == 0 and position.complete == position.ended)
-            for position in positions
-        )
+        return all(position is None or (position.waiting == 0 and position.ended) for position in positions)
 
     def _fully_heard(self, reply: Reply) -> bool:
         return reply.done is not None and self._played_ms(reply) >= self._received_ms(reply) > 0

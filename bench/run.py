@@ -1,0 +1,126 @@
+"""Runs every benchmark here, each in a process of its own, prints the tables and writes results.md beside this file.
+
+    python bench/run.py [--only NAME ...] [--date YYYY-MM-DD] [--output FILE]
+
+Nothing is asserted: the figures are the machine's, and only the columns of one run compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import importlib
+import importlib.metadata
+import io
+import math
+import multiprocessing
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Row = tuple[str, float, float, float, str]
+
+RESULTS = Path(__file__).parent / "results.md"
+BENCHES = ["g711", "resample", "hop", "wire", "imports"]
+PACKAGES = ["bargein", "numpy", "msgspec", "soxr", "orjson", "pybase64", "openai", "audioop-lts"]
+INTRODUCTION = """\
+Each row is what bargein and a peer came to in the same run: time, memory, size or decibels, the unit last. The ratio is
+peer over bargein, so above 1 bargein is the quicker or smaller one. Written by `make bench`; what each figure means,
+and how it is measured, stands at the top of the script named with it."""
+
+
+@dataclass
+class Result:
+    name: str
+    question: str = ""
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    @property
+    def command(self) -> str:
+        return f"python bench/{self.name}.py"
+
+
+def run(name: str) -> Result:
+    """One benchmark, in the process made for it. A missing peer leaves a line instead of figures."""
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            module = importlib.import_module(name)
+            question = str(module.__doc__).split("\n\n")[0].replace("\n", " ")
+            result = Result(name, question, module.main(), module.notes() if hasattr(module, "notes") else [])
+    except ImportError as error:
+        result = Result(name, left_out=[f"{name}: left out: {error}"])
+    result.left_out += dict.fromkeys(complaints.getvalue().splitlines())
+    return result
+
+
+def run_all(names: list[str]) -> Iterator[Result]:
+    """A fresh interpreter for each, so that none finds the modules or the memory of another."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        yield from pool.imap(run, names)
+
+
+def figure(value: float) -> str:
+    """Three significant digits, or more where they are whole; nothing for what does not apply."""
+    if math.isnan(value):
+        return ""
+    digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(digits, 3)}f}"
+
+
+def table(rows: list[Row]) -> list[str]:
+    lines = ["| what | bargein | peer | ratio | unit |", "|---|--:|--:|--:|---|"]
+    for name, ours, peer, ratio, unit in rows:
+        times = f"{figure(ratio)}x" if not math.isnan(ratio) else ""
+        lines.append(f"| {name} | {figure(ours)} | {figure(peer)} | {times} | {unit} |")
+    return lines
+
+
+def section(result: Result) -> str:
+    lines = [f"## {result.name}", "", result.question, "", f"`{result.command}`", ""]
+    if result.rows:
+        lines += [*table(result.rows), ""]
+    for note in result.notes + result.left_out:
+        lines += [note, ""]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Processor, system and versions; no name of the machine."""
+    processor = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    versions = []
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+    return f"{processor}, {os.cpu_count()} processors, {system}; {', '.join(versions)}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed and size beside the peers.")
+    parser.add_argument("--only", nargs="+", choices=BENCHES, default=BENCHES, metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--date", default=datetime.datetime.now(datetime.UTC).date().isoformat(), help="default: today")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results.md", help="default: %(default)s"
+    )
+    arguments = parser.parse_args()
+    parts = [f"# Speed and size beside the peers\n\n{INTRODUCTION}\n\n{arguments.date}. {machine()}\n"]
+    for result in run_all(arguments.only):
+        parts.append(section(result))
+        print(parts[-1], flush=True)
+    arguments.output.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    print(f"written: {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()
