@@ -21,7 +21,7 @@ env: $(VENV)/ready
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q "scikit-build-core>=0.11" "cffi>=1.17" cmake ninja
+	$(BIN)/python -m pip install -q "scikit-build-core>=1.0" "cffi>=1.17" cmake ninja
 	$(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
 	touch $@
 

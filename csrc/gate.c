@@ -104,7 +104,7 @@ static void forget_oldest(rt_gate *gate)
     gate->cursor = oldest;
 }
 
-static void make_plan(rt_gate *gate, rt_gate_plan *plan)
+static void make_plan(rt_gate *gate, int turn_open, rt_gate_plan *plan)
 {
     uint64_t until = gate->holding || !gate->open ? gate->limit : gate->now;
     uint64_t due = until > gate->cursor ? until - gate->cursor : 0;
@@ -118,8 +118,8 @@ static void make_plan(rt_gate *gate, rt_gate_plan *plan)
         plan->silence = 1;
     } else if (gate->config.mode == RT_GATE_PAUSE) {
         gate->ahead = 0; /* nothing is sent for a while, so the two times part anyway */
-    } else if (gate->ahead > 0) {
-        gate->ahead--;
+    } else if (gate->ahead > 0 && !turn_open) {
+        gate->ahead--; /* not while the server counts silence towards the end of a turn: that would put it off */
     } else {
         plan->silence = 1;
     }
@@ -138,7 +138,7 @@ void rt_gate_process(rt_gate *gate, const float *hop, float probability, int hol
     gate->now = now + 1;
     gate->stats.hops++;
     forget_oldest(gate);
-    make_plan(gate, plan);
+    make_plan(gate, turn_open, plan);
 }
 
 const float *rt_gate_hop(const rt_gate *gate, uint64_t number) RT_NONBLOCKING { return gate->history[number % RT_GATE_HISTORY]; }

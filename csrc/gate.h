@@ -4,8 +4,9 @@
  * perhaps one hop of digital silence. The hops named by the plan are read with rt_gate_hop before the next process.
  *
  * Modes. OFF: everything is sent. SILENCE: closed, silence is sent in place of sound; on opening the last preroll_ms go out as extra
- * sound, and the same amount of silence is left out at the next closing. PAUSE: closed, nothing is sent; it closes only with no turn
- * open on the server (turn_open) and linger_ms after the last speech, since a server that hears no silence never ends the turn.
+ * sound, and the same amount of silence is left out once it is closed and no turn is open on the server (turn_open). PAUSE: closed,
+ * nothing is sent; it closes only with no turn open and linger_ms after the last speech, since a server that hears no silence never
+ * ends the turn.
  * The gate opens after two hops at open_threshold or above and closes hold_ms after the last hop at close_threshold or above.
  *
  * Hold (see interrupt.h) works in every mode: from RT_HOLD_ON sound is kept back and silence sent in its place, RT_HOLD_SEND sends

@@ -9,7 +9,7 @@ into the C queue and from the C ring to the wire. A stalled network or a busy lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol as Contract
 from typing import TypeVar
@@ -28,7 +28,7 @@ from engine.conversation.settings import (
 )
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Endpoint, Sound, SoundSettings
-from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
+from engine.errors import ConnectionLost, EngineError, RemoteProtocolError, TransportError
 from engine.realtime import Protocol, Role, Slot, Verdict, wire
 from engine.realtime import Turn as InputTurn
 from engine.realtime import events as ev
@@ -189,7 +189,7 @@ class Conversation:
             self._replies.speech_end = event.position - SPEECH_TAIL
         elif event.kind >= EventKind.PLAYING:
             known = event.kind is EventKind.PLAYING
-            item = self._replies.sounds(event.value, event.position) if known else self._replies.queue.key(event.value)
+            item = self._replies.begins(event.value, event.position) if known else self._replies.queue.key(event.value)
         if self._observer is not None:
             self._observer.sound(event, item)
 
@@ -251,6 +251,8 @@ class Conversation:
     def _cancel(self) -> None:
         if self._protocol.slot is Slot.ACTIVE:
             self._queue(ev.ResponseCancel(response_id=self._protocol.response_id))
+        elif self._protocol.slot is Slot.REQUESTED:
+            self._queue(ev.ResponseCancel())
 
     def _overflowed(self, response_id: str) -> None:
         """More sound than queue and overflow hold: end this response rather than stop reading the socket."""
@@ -275,9 +277,13 @@ class Conversation:
         tail = longest_pause_s(self._protocol.effective) + QUIET_S
         owed = self._answer_due is not None and now < self._answer_due
         busy = owed or self._protocol.slot is not Slot.FREE or self._protocol.turn is not InputTurn.IDLE
-        pending = self._replies.unsettled or self._replies.sounding or self._user_turns.unsettled
-        waited = self.sound.seconds - self._ended_at >= tail and now - self._last_event >= QUIET_S
-        return waited and not busy and not pending
+        pending = busy or self._replies.unsettled or self._user_turns.unsettled
+        silence = now - self._last_event
+        waited = self.sound.seconds - self._ended_at >= tail and silence >= QUIET_S and not self._replies.sounding
+        if waited and pending and silence >= self._settings.answer_s:
+            owes = "finished what it began" if busy else "sent the words it owes"
+            raise TransportError(f"the server has not {owes} within {self._settings.answer_s:g} s")
+        return waited and not pending
 
     def _finish(self, failure: EngineError | None = None) -> None:
         if self._over.is_set():
@@ -289,7 +295,14 @@ class Conversation:
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start the three tasks in the conversation's group."""
-        return [tasks.create_task(task) for task in (self._listen(), self._read(), self._write())]
+        return [tasks.create_task(self._guarded(task)) for task in (self._listen, self._read, self._write)]
+
+    async def _guarded(self, task: Callable[[], Coroutine[None, None, None]]) -> None:
+        """What goes wrong in a task ends the conversation, and is told to whoever follows it."""
+        try:
+            await task()
+        except EngineError as failure:
+            self._finish(failure)
 
     def stop(self) -> EngineError | None:
         """End the feeds. Returns the failure that no reader of a feed has been told of yet."""

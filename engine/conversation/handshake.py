@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from engine.conversation.settings import Settings
-from engine.errors import ConfigError, RemoteProtocolError, TransportError
+from engine.errors import ConfigError, LocalProtocolError, RemoteProtocolError, TransportError
 from engine.realtime import Protocol, Role, Verdict, wire
 from engine.realtime import events as ev
 from engine.transport import Connection
@@ -43,7 +43,10 @@ class _Hands:
         self._observer = observer
 
     async def send(self, event: ev.AnyEvent) -> None:
-        self._protocol.send(event)
+        try:
+            self._protocol.send(event)
+        except LocalProtocolError as refused:
+            raise ConfigError(f"the session cannot be asked for: {refused}") from None
         for queued in self._protocol.outgoing():
             message = wire.encode(queued)
             if self._observer is not None:

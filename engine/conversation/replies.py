@@ -1,22 +1,25 @@
-"""The replies of the model: their sound on its way to the loudspeaker, what a barge-in cut off, and what the server
-is told of it.
+"""The replies of the model: their sound on its way to the loudspeaker, what a barge-in cut off, and what the server is
+told of it.
 
 Each response gets a generation of its own in the playout queue. An interruption, decided in C or here, kills
-generations; when the ledger says what was heard and the server has finished the response, the server's copy is cut
-to that (`conversation.item.truncate`), or deleted where nothing was heard. What was heard whole is left alone.
+generations; when the ledger says what was heard and the server has finished the response, the server's copy is cut to
+that (`conversation.item.truncate`), or deleted where nothing was heard. What was heard whole is left alone.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from engine.audio import Inlet, ItemKey, PlayoutQueue
+from engine.audio import Inlet, ItemKey, PlayoutQueue, Position
 from engine.conversation.turns import Turn, spoken_text
-from engine.realtime import Protocol
+from engine.errors import LocalProtocolError
+from engine.realtime import Protocol, Slot
 from engine.realtime import events as ev
 
-HOP_MS = 10
+_log = logging.getLogger("bargein")
 
 
 @dataclass(slots=True)
@@ -26,13 +29,15 @@ class Reply:
     response_id: str
     generation: int
     in_conversation: bool
-    keys: list[ItemKey] = field(default_factory=list)  # with sound, in order
-    silent_items: list[str] = field(default_factory=list)  # messages that have announced sound and sent none
+    sounds: dict[ItemKey, Position | None] = field(default_factory=dict)  # in order; the ledger's last word, once final
+    whole: set[ItemKey] = field(default_factory=set)  # no more sound of these comes
+    announced: dict[str, None] = field(default_factory=dict)  # messages with a part of sound, heard or not
     speech_end: int | None = None  # captured samples, before the reply
     first_sound: int | None = None  # played samples
     interrupted: bool = False
     overflowed: bool = False
-    done: ev.ResponseDone | None = None
+    over: bool = False  # the server says no more of it
+    response: dict[str, Any] = field(default_factory=dict)  # of response.done; empty when that was never seen
 
 
 class Replies:
@@ -45,47 +50,67 @@ class Replies:
         self._protocol = protocol
         self._send = send
         self._dead = 0
-        self._replies: dict[str, Reply] = {}  # bounded by the server's running responses plus those still sounding
+        # The protocol's running responses, which it bounds, and those still sounding, which the queue's rows bound.
+        self._replies: dict[str, Reply] = {}
 
     # ---- what the server says
 
     def created(self, event: ev.ResponseCreated) -> None:
         """A response begins: what it says gets a generation of its own."""
-        in_conversation = event.response.get("conversation_id", "") is not None
+        self._follow_protocol()
+        in_conversation = event.response_id not in self._protocol.out_of_band
         reply = Reply(event.response_id, self.queue.open(), in_conversation, speech_end=self.speech_end)
         self._replies[event.response_id] = reply
+        if in_conversation and self._protocol.slot is Slot.CANCELLING:  # withdrawn before it was created
+            self.interrupt(reply.generation)
 
     def part_added(self, event: ev.ResponseContentPartAdded) -> None:
         """A message announces a part; if it is sound, remember the message in case none of it is heard."""
         reply = self._replies.get(event.response_id)
         if reply is not None and event.part.get("type") in ("audio", "output_audio"):
-            reply.silent_items.append(event.item_id)
+            reply.announced[event.item_id] = None
 
     def audio(self, event: ev.ResponseOutputAudioDelta) -> bool:
         """Sound arrived. False when even the overflow is full: the response has to be cancelled."""
         reply = self._replies.get(event.response_id)
+        key = (event.item_id, event.content_index)
         if reply is None or reply.generation <= self._dead or reply.overflowed:
             return True  # a dead reply's late sound; the protocol has counted it
-        key = (event.item_id, event.content_index)
-        if key not in reply.keys:
-            reply.keys.append(key)
+        if key not in reply.sounds:
+            if any(key in other.sounds for other in self._replies.values()):
+                _log.warning("item %s belongs to two responses; the later one's sound is dropped", event.item_id[:64])
+                return True
+            reply.sounds[key] = None
         reply.overflowed = not self.inlet.push(*key, reply.generation, event.delta)
         return not reply.overflowed
 
     def audio_done(self, event: ev.ResponseOutputAudioDone) -> None:
         """The sound of one part is whole."""
         reply = self._replies.get(event.response_id)
-        if reply is not None and (event.item_id, event.content_index) in reply.keys:
-            self.inlet.complete(event.item_id, event.content_index, reply.generation)
+        if reply is not None:
+            self._complete(reply, (event.item_id, event.content_index))
+
+    def _complete(self, reply: Reply, key: ItemKey) -> None:
+        if key in reply.sounds and key not in reply.whole:
+            reply.whole.add(key)
+            self.inlet.complete(*key, reply.generation)
 
     def finished(self, event: ev.ResponseDone) -> None:
         """The server has said all it will say of this response."""
         reply = self._replies.get(event.response_id)
-        if reply is None:
-            return
-        reply.done = event
-        for key in reply.keys:  # a server that broke off may have left its parts open
-            self.inlet.complete(*key, reply.generation)
+        if reply is not None:
+            reply.response = event.response
+        self._follow_protocol()
+
+    def _follow_protocol(self) -> None:
+        """What the protocol no longer counts as running is over, also when its response.done was never seen."""
+        running = {self._protocol.response_id, *self._protocol.out_of_band}
+        for reply in self._replies.values():
+            if reply.over or reply.response_id in running:
+                continue
+            reply.over = True
+            for key in reply.sounds:  # a server that broke off may have left its parts open
+                self._complete(reply, key)
 
     # ---- what the ears and the loudspeaker say
 
@@ -98,11 +123,11 @@ class Replies:
             if reply.generation <= generation and not self._fully_heard(reply):
                 reply.interrupted = True
 
-    def sounds(self, number: int, position: int) -> ItemKey | None:
+    def begins(self, number: int, position: int) -> ItemKey | None:
         """An item of the ledger begins to sound at this played position; which one it is."""
         key = self.queue.key(number)
         for reply in self._replies.values():
-            if key in reply.keys and reply.first_sound is None:
+            if key in reply.sounds and reply.first_sound is None:
                 reply.first_sound = position
         return key
 
@@ -121,60 +146,74 @@ class Replies:
     def settle(self) -> list[Turn]:
         """Move sound on, tell the server what was cut off, and return the turns that are over."""
         self.inlet.pump()
-        over = [reply for reply in self._replies.values() if reply.done is not None and self._at_rest(reply)]
         turns = []
-        for reply in over:
+        for reply in list(self._replies.values()):
+            self._close_books(reply)
+            if not reply.over or any(final is None for final in reply.sounds.values()):
+                continue
             turns.append(self._turn(reply))
             if reply.in_conversation and reply.interrupted:
                 self._correct(reply)
-            for key in reply.keys:
-                self.queue.retire(*key)
             del self._replies[reply.response_id]
         return turns
 
-    def _at_rest(self, reply: Reply) -> bool:
-        """Whether all its sound was played or given up, so that the ledger's figures are final."""
-        if any(self.inlet.holds(*key) for key in reply.keys):
-            return False
-        positions = [self.queue.position(*key) for key in reply.keys]
-        return all(position is None or (position.waiting == 0 and position.ended) for position in positions)
+    def _close_books(self, reply: Reply) -> None:
+        """Note the final figures of each item that has ended, and give its row of the ledger back."""
+        for key, final in reply.sounds.items():
+            if final is not None or self.inlet.holds(*key):
+                continue
+            position = self.queue.position(*key)
+            if position is None:  # dropped before any of it reached the queue
+                reply.sounds[key] = Position(*key, reply.generation, 0, 0, 0, 0, True, True, self.queue.format.rate)
+            elif position.waiting == 0 and position.ended and self.queue.retire(*key):
+                reply.sounds[key] = position
 
     def _fully_heard(self, reply: Reply) -> bool:
-        return reply.done is not None and self._played_ms(reply) >= self._received_ms(reply) > 0
+        return reply.over and self._played_ms(reply) >= self._received_ms(reply) > 0
 
     def _correct(self, reply: Reply) -> None:
         """Make the server's memory of the reply what was heard."""
-        heard = {item_id for item_id, _ in reply.keys if self._item_played(item_id, reply) > 0}
-        for item_id, content_index in reply.keys:
-            position = self.queue.position(item_id, content_index)
-            received = self._audio_ms(item_id, content_index)
-            played = min(position.played_ms if position else 0, received)
-            if item_id in heard and played < received:
-                self._send(
+        heard = {item_id for item_id, _ in reply.sounds if self._item_played_ms(reply, item_id) > 0}
+        for key in reply.sounds:
+            received = self._audio_ms(key)
+            played = min(self._part_played_ms(reply, key), received)
+            if 0 < played < received:
+                item_id, content_index = key
+                self._try(
                     ev.ConversationItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=played)
                 )
-        for item_id in dict.fromkeys(reply.silent_items):
+        for item_id in reply.announced:
             if item_id not in heard and item_id in self._protocol.items:
-                self._send(ev.ConversationItemDelete(item_id=item_id))
+                self._try(ev.ConversationItemDelete(item_id=item_id))
 
-    def _item_played(self, item_id: str, reply: Reply) -> int:
-        positions = [self.queue.position(*key) for key in reply.keys if key[0] == item_id]
-        return sum(position.played_ms for position in positions if position is not None)
+    def _try(self, event: ev.AnyEvent) -> None:
+        """A correction that the protocol does not allow (the server forgot the item, say) must not end everything."""
+        try:
+            self._send(event)
+        except LocalProtocolError as refused:
+            _log.warning("the server's memory of a reply stays as it is: %s", refused)
+
+    def _part_played_ms(self, reply: Reply, key: ItemKey) -> int:
+        position = reply.sounds[key] or self.queue.position(*key)
+        return position.played_ms if position is not None else 0
+
+    def _item_played_ms(self, reply: Reply, item_id: str) -> int:
+        return sum(self._part_played_ms(reply, key) for key in reply.sounds if key[0] == item_id)
 
     def _played_ms(self, reply: Reply) -> int:
-        return sum(self._item_played(item_id, reply) for item_id in dict.fromkeys(item_id for item_id, _ in reply.keys))
+        return sum(self._part_played_ms(reply, key) for key in reply.sounds)
 
     def _received_ms(self, reply: Reply) -> int:
-        return sum(self._audio_ms(*key) for key in reply.keys)
+        return sum(self._audio_ms(key) for key in reply.sounds)
 
-    def _audio_ms(self, item_id: str, content_index: int) -> int:
-        item = self._protocol.items.get(item_id)
-        return item.audio_ms(content_index) if item is not None else 0
+    def _audio_ms(self, key: ItemKey) -> int:
+        item = self._protocol.items.get(key[0])
+        return item.audio_ms(key[1]) if item is not None else 0
 
     def _turn(self, reply: Reply) -> Turn:
-        done = reply.done
-        assert done is not None
-        output = [item for item in done.response.get("output") or [] if isinstance(item, dict)]
+        done = ev.ResponseDone(response=reply.response)
+        listed = reply.response.get("output")
+        output = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
         latency = None
         if reply.first_sound is not None and reply.speech_end is not None and reply.first_sound >= reply.speech_end:
             latency = (reply.first_sound - reply.speech_end) / 24.0
@@ -187,8 +226,8 @@ class Replies:
             self._played_ms(reply),
             self._received_ms(reply),
             latency,
-            done.status,
-            done.reason,
+            done.status or "incomplete",
+            done.reason or ("" if reply.response else "lost"),
             done.failure,
             done.usage,
         )

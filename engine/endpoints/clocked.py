@@ -84,8 +84,9 @@ class _Virtual:
         self._done = 0
         self._block = max(duplex.config.capture_rate // 100, 1)
         self._woken = asyncio.Event()
+        self.task = asyncio.create_task(self._run())
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         start, blocks = loop.time(), 0
         seconds = self._block / self.duplex.config.capture_rate
@@ -110,6 +111,8 @@ class _Virtual:
             async with asyncio.timeout(timeout):
                 await self._woken.wait()
         self._woken.clear()
+        if self.task.done():
+            self.task.result()  # it ends only by a failure, such as a full disk: raised here, where it is noticed
 
     @property
     def ended(self) -> bool:
@@ -129,13 +132,11 @@ async def play(
     """
     if clock.is_virtual():
         virtual = _Virtual(Duplex(duplex_config(rate, settings)), samples, sink)
-        task = asyncio.create_task(virtual.run())
         try:
             yield virtual
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            virtual.task.cancel()
+            await asyncio.wait([virtual.task])
         return
     async with AsyncExitStack() as stack:
         reading, writing = _pipe(stack)

@@ -5,6 +5,7 @@ The library is imported when a connection is opened: it is a sixth of the time t
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -87,11 +88,17 @@ async def connect(
     values never appear in an error.
     """
     from websockets.asyncio import client
-    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+
+    class Connect(client.connect):
+        """Follows no redirect: older versions of the library would take the key along to wherever it leads."""
+
+        def process_redirect(self, exc: Exception) -> Exception | str:
+            return exc
 
     shown = _checked(url)
     try:
-        socket = await client.connect(
+        socket = await Connect(
             url,
             additional_headers=dict(headers or {}),
             compression=None,
@@ -103,8 +110,6 @@ async def connect(
             close_timeout=2.0,
             user_agent_header="bargein",
         )
-    except InvalidURI as error:
-        raise ConfigError(f"url is {shown!r}, which is no WebSocket URL: {type(error).__name__}") from None
     except InvalidStatus as error:
         raise TransportError(_refused(shown, error)) from None
     except (InvalidHandshake, InvalidMessage, EOFError) as error:
@@ -112,11 +117,17 @@ async def connect(
     except TimeoutError:
         raise TransportError(f"{shown} did not answer within {open_timeout:g} s") from None
     except OSError as error:
-        raise TransportError(f"cannot reach {shown}: {error.strerror or error}") from None
+        raise TransportError(f"cannot reach {shown}: {_unreachable(error)}") from None
     try:
         yield WebSocketConnection(socket)
     finally:
         await socket.close()
+
+
+def _unreachable(error: OSError) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return "connection refused; is the server running?"
+    return str(error.strerror or error)
 
 
 def _checked(url: str) -> str:
@@ -136,6 +147,7 @@ def _refused(shown: str, error: InvalidStatus) -> str:
         401: "the key is missing or wrong",
         403: "the key may not use this, or the Host or Origin is not allowed",
         404: "there is no Realtime endpoint at this path",
+        **dict.fromkeys((301, 302, 303, 307, 308), "it redirects elsewhere; name that URL yourself"),
         429: "too many requests; try again later",
         503: "the server is full; try again later",
     }.get(status, "the server refused")

@@ -1,0 +1,78 @@
+"""`bargein serve`: its one line, a real client, and its end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.harness import environment, finish, has_sound, heard, question, run, start, wav
+
+
+@contextmanager
+def served(*options: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server that listens, and its URL."""
+    process = start("serve", "--port", 0, *options)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.fullmatch(r"listening on (ws://\S+/v1/realtime)\n", line)
+    try:
+        assert found, (line, process.stderr and process.stderr.read())
+        yield process, found[1]
+    finally:
+        if process.poll() is None:
+            process.terminate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_0(number: signal.Signals) -> None:
+    with served() as (process, url):
+        assert url.startswith("ws://127.0.0.1:")
+        process.send_signal(number)
+        ran = finish(process)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_files_talk_to_it(tmp_path: Path) -> None:
+    """Two at a time: one is told of the server by an option, the other by the environment."""
+    with served("--burst", 100) as (process, url):
+        path, outs = wav(tmp_path / "in.wav", question()), [tmp_path / "1.wav", tmp_path / "2.wav"]
+        clients = [
+            start("file", path, "--fast", "--out", outs[0], "--server", url),
+            start("file", path, "--fast", "--out", outs[1], env=environment(OPENAI_BASE_URL=url)),
+        ]
+        for client, out in zip(clients, outs, strict=True):
+            ran = finish(client)
+            assert ran.code == 0, ran.err
+            assert "4 times real time" in ran.err and "the server inside" not in ran.err
+            assert "assistant: " in ran.out and has_sound(heard(out))
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 0
+
+
+def test_its_end_is_told_to_a_client_that_is_there(tmp_path: Path) -> None:
+    with served() as (process, url):
+        out = tmp_path / "out.wav"
+        client = start(
+            "file", wav(tmp_path / "in.wav", question()), "--server", url, "--out", out, "--events", tmp_path / "e"
+        )
+        while not (out.exists() and out.stat().st_size > 44):  # until the sound runs
+            assert client.poll() is None
+            signal.sigtimedwait([], 0.02)
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 0
+        ran = finish(client)
+    assert ran.code == 1 and ran.err.count("\n") == 1 and "1001" in ran.err
+    heard(out)
+
+
+def test_a_port_that_is_taken_is_one_line_and_2() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = run("serve", "--port", taken.getsockname()[1])
+    assert ran.code == 2 and ran.out == "" and ran.err.count("\n") == 1 and "--port" in ran.err
