@@ -99,9 +99,35 @@ def _websocket_url(base: str, model: str) -> str:
 
 def remote(url: str, key: str | None = None) -> OpenConnection:
     """Opens a WebSocket to `url`; the key goes into the Authorization header and nowhere else."""
-    secret = key or os.environ.get("OPENAI_API_KEY")
+    secret = secret_for(url, key)
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     return lambda: websocket_transport.connect(url, headers=headers)
+
+
+def secret_for(url: str, key: str | None = None) -> str | None:
+    """The key that goes to `url`: the given one, else the environment's, which never travels unencrypted to another
+    machine unless OPENAI_BASE_URL names that machine too.
+
+    Raises `ConfigError`, without showing it, for something that is no key.
+    """
+    secret, where = (key, "key") if key is not None else (os.environ.get("OPENAI_API_KEY"), "OPENAI_API_KEY")
+    secret = secret.strip() if secret else None
+    if not secret:
+        return None
+    if not (secret.isascii() and secret.isprintable() and " " not in secret):
+        raise ConfigError(f"{where} holds no key: one line of letters, digits and signs is expected")
+    if key is None and not _trusted(url):
+        _log.warning("OPENAI_API_KEY is not sent unencrypted to another machine; give the key itself if it shall be")
+        return None
+    return secret
+
+
+def _trusted(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme == "wss" or websocket_transport.is_loopback(parts.hostname):
+        return True
+    named = urlsplit(os.environ.get("OPENAI_BASE_URL", ""))
+    return named.scheme in ("ws", "http") and named.netloc == parts.netloc
 
 
 def embedded(responder: str | Any = "echo", options: Any = None) -> OpenConnection:
@@ -137,4 +163,4 @@ async def _in_memory(responder: str | Any, options: Any) -> AsyncIterator[Connec
             await task
 
 
-__all__ = ["connect", "embedded", "remote", "server_url"]
+__all__ = ["connect", "embedded", "remote", "secret_for", "server_url"]

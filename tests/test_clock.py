@@ -83,13 +83,17 @@ def test_a_timeout_is_virtual_too() -> None:
 def test_time_stands_still_while_a_thread_works() -> None:
     seen: list[float] = []
 
+    def work() -> str:
+        time.sleep(0.03)
+        return threading.current_thread().name
+
     async def beside() -> None:
         await asyncio.sleep(1)
         seen.append(now())
 
     async def main() -> tuple[float, str]:
         task = asyncio.create_task(beside())
-        name = await asyncio.to_thread(lambda: time.sleep(0.03) or threading.current_thread().name)
+        name = await asyncio.to_thread(work)
         at = now()
         await task
         return at, name

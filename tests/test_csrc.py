@@ -20,8 +20,9 @@ NAMED_EXCEPTIONS = {
 }  # fmt: skip
 ALLOWED = {"memcpy", "memmove", "memset"}
 MATHS = {
-    "acos", "asin", "atan", "atan2", "cbrt", "ceil", "copysign", "cos", "cosh", "exp", "exp2", "expm1", "fabs", "floor",
-    "fma", "fmax", "fmin", "fmod", "frexp", "hypot", "ldexp", "log", "log10", "log1p", "log2", "lrint", "lround", "modf",
+    "acos", "asin", "atan", "atan2", "cbrt", "ceil", "copysign", "cos", "cosh", "exp", "exp2", "expm1", "fabs",
+    "floor", "fma", "fmax", "fmin", "fmod", "frexp", "hypot", "ldexp", "log", "log10", "log1p", "log2", "lrint",
+    "lround", "modf",
     "nearbyint", "pow", "remainder", "rint", "round", "scalbn", "sin", "sincos", "sinh", "sqrt", "tan", "tanh", "trunc",
 }  # fmt: skip
 COMPILERS_OWN = re.compile(

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from engine import clock
+from engine.audio import PacerStats
 from engine.cli.evidence import Evidence, Labelled
 from engine.cli.table import render
 from engine.cli.timeline import draw
@@ -64,11 +65,12 @@ def run(options: Namespace) -> int:
 class Figures:
     """What is left when the conversation is over."""
 
-    def __init__(self, evidence: Evidence, turns: list[Turn], cpu_s: float, audio_thread_s: float | None) -> None:
+    def __init__(self, evidence: Evidence, turns: list[Turn], cpu_s: float, pacer: PacerStats | None) -> None:
         self.evidence = evidence
         self.turns = turns
         self.cpu_s = cpu_s
-        self.audio_thread_s = audio_thread_s
+        self.audio_thread_s = pacer.busy_s if pacer is not None else None
+        self.lost_ms = 1000.0 * pacer.lost_frames / evidence.rate if pacer is not None else 0.0
 
 
 async def _hold(wav: Path | None, out: Path) -> Figures:
@@ -89,10 +91,9 @@ async def _hold(wav: Path | None, out: Path) -> Figures:
                     turns.append(turn)
                 cpu_s = time.process_time() - begun
                 pacer = getattr(conversation.sound, "pacer", None)
-                busy = pacer.stats().busy_s if pacer is not None else None
                 evidence.finish(conversation, turns)
     evidence.recording(*_channels(out / "conversation.wav"))
-    return Figures(evidence, turns, cpu_s, busy)
+    return Figures(evidence, turns, cpu_s, pacer.stats() if pacer is not None else None)
 
 
 def _conversation(path: Path, out: Path, brain: Script, watcher: Watcher) -> AbstractAsyncContextManager[Conversation]:
@@ -125,13 +126,17 @@ def _say(turn: Turn) -> None:
 def _report(figures: Figures, out: Path, *, virtual: bool) -> None:
     evidence = figures.evidence
     print()
+    if not figures.turns:
+        print("nobody was heard: the caller said nothing that the server took for speech")
     print(render(*evidence.turn_table()))
     if cuts := evidence.cut_table():
         print()
         print(render(*cuts))
-        print("at the block boundary: a sound device adds its own latency, the 10 ms of its block at least")
+        print("as heard behind a device with blocks of 10 ms; its own latency comes on top")
     print()
     print(f"processor: {1000 * figures.cpu_s / evidence.seconds:.1f} ms per second of audio, both ends and the voice")
+    if figures.lost_ms:
+        print(f"{figures.lost_ms:.0f} ms of the recording were lost: this machine was too busy to take it")
     if figures.audio_thread_s is not None:
         print(f"audio thread: {1000 * figures.audio_thread_s / evidence.seconds:.2f} ms per second of audio, C only")
     print(f"memory: {_peak_megabytes():.0f} MB at most")

@@ -2,7 +2,8 @@
 picture.
 
 All times are audio time: samples of the recording, so they do not depend on how quickly this program was told of
-anything.
+anything. A decision is dated to the end of the 10 ms hop that it needed, and what is played beside that hop sounds
+after it, as at the block boundary of a sound device.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import AudioEvent, EventKind, ItemKey
+from engine.audio import AudioEvent, EventKind, ItemKey, Resampler
 from engine.cli.timeline import Mark, MarkKind, Timeline
 from engine.conversation import Conversation, Turn
 from engine.realtime import events as ev
 
 INNER = 24000
+HOP = 240  # samples
 DUCK_RAMP = 240  # samples
 FADE = 480  # samples, the default of BargeIn.fade_ms
 
@@ -87,7 +89,7 @@ class Evidence:
 
     def sound(self, event: AudioEvent, item: ItemKey | None) -> None:
         """One report of the audio threads."""
-        seconds = event.position / INNER
+        seconds = (event.position + HOP) / INNER
         match event.kind:
             case EventKind.SPEECH_STARTED:
                 self._speech.append([seconds, None])
@@ -134,8 +136,10 @@ class Evidence:
                 self._server[-1][1] = captured / 1000
 
     def recording(self, microphone: NDArray[np.int16], loudspeaker: NDArray[np.int16]) -> None:
-        """Take both channels of the recording."""
-        self._microphone, self._loudspeaker = microphone, loudspeaker
+        """Take both channels of the recording, block beside block; the loudspeaker's are moved to when they sound."""
+        self._microphone = microphone
+        block = np.zeros(self.rate // 100, dtype=np.int16)
+        self._loudspeaker = np.concatenate([block, loudspeaker])[: len(microphone)]
 
     @property
     def seconds(self) -> float:
@@ -201,24 +205,32 @@ class Evidence:
         ledger.
 
         The loudspeaker is modelled as the reply at the ducked gain under a raised cosine that begins at an unknown
-        sample; the sample that leaves the least squared error is taken. None when the recording is at another rate.
+        sample; the sample that leaves the least squared error is taken. None when nothing was heard.
         """
-        if self.rate != INNER or item_id not in self._heard:
+        if item_id not in self._heard:
             return None
         heard = self._heard[item_id]
         reply = np.frombuffer(bytes(heard.audio), dtype="<i2").astype(np.float64)
-        played = self._loudspeaker[round(heard.start_s * self.rate) :].astype(np.float64)
-        first = round((cut.duck_s - heard.start_s) * self.rate) + DUCK_RAMP
-        last = min(len(reply), len(played), first + self.rate)
+        played = self._inner_loudspeaker()[round(heard.start_s * INNER) :]
+        first = round((cut.duck_s - heard.start_s) * INNER) + DUCK_RAMP
+        last = min(len(reply), len(played), first + INNER)
         if last - first < FADE:
             return None
         source, sound = reply[first:last], played[first:last]
-        silent = int(np.nonzero(sound)[0].max(initial=0)) + 1
+        silent = int(np.nonzero(np.abs(sound) >= 1.0)[0].max(initial=0)) + 1
         steady = max(silent - 2 * FADE, 1)  # surely before the fade
         gain = float(source[:steady] @ sound[:steady]) / max(float(source[:steady] @ source[:steady]), 1.0)
         candidates = range(max(silent - 3 * FADE, 0), silent + 1)
         errors = [float(np.sum((gain * source * _fade(len(source), begin) - sound) ** 2)) for begin in candidates]
-        return 1000.0 * (first + candidates[int(np.argmin(errors))]) / self.rate
+        return 1000.0 * (first + candidates[int(np.argmin(errors))]) / INNER
+
+    def _inner_loudspeaker(self) -> NDArray[np.float64]:
+        """The recording at 24 kHz; the delay of both resamplers, 24 periods of the lower rate each, taken out."""
+        if self.rate == INNER:
+            return self._loudspeaker.astype(np.float64)
+        resampled = Resampler(self.rate, INNER).process(self._loudspeaker.astype(np.float32))
+        delay = 2 * 24 * INNER // min(self.rate, INNER)
+        return resampled[delay:].astype(np.float64)
 
     def timeline(self) -> Timeline:
         """Everything, for the picture."""

@@ -15,30 +15,24 @@ from typing import Protocol as Contract
 from typing import TypeVar
 
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
+from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
 from engine.conversation.handshake import shake_hands
 from engine.conversation.replies import Replies
-from engine.conversation.settings import (
-    Settings,
-    heeds_server,
-    longest_pause_s,
-    server_answers,
-    server_interrupts,
-    transcribes,
-)
+from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Endpoint, Sound, SoundSettings
-from engine.errors import ConnectionLost, EngineError, RemoteProtocolError, TransportError
+from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
 from engine.realtime import Protocol, Role, Slot, Verdict, wire
-from engine.realtime import Turn as InputTurn
 from engine.realtime import events as ev
 from engine.transport import Connection
 
 MAX_UNREAD_TURNS = 1024
 MAX_UNREAD_EVENTS = 4096
+MAX_UNREAD_BYTES = 8 * 1024 * 1024  # of messages behind the unread events
+NORMAL_CLOSE = 1000
 MOST_RECORDS = 20  # 200 ms of sound in one append at most
 SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
-QUIET_S = 1.0  # nothing more came from the server for so long: the conversation of a file is over
 
 T = TypeVar("T")
 
@@ -72,14 +66,13 @@ class Conversation:
         self._user_turns = UserTurns()
         self._user_turns.transcribing = transcribes(protocol.effective)
         self._turns: Feed[Turn] = Feed(MAX_UNREAD_TURNS)
-        self._events: Feed[ev.AnyEvent] = Feed(MAX_UNREAD_EVENTS)
+        self._events: Feed[ev.AnyEvent] = Feed(MAX_UNREAD_EVENTS, MAX_UNREAD_BYTES)
         self._writable = asyncio.Event()
         self._over = asyncio.Event()
         self._failure: EngineError | None = None
         self._failure_seen = False
-        self._last_event = self._loop.time()
-        self._answer_due: float | None = None
-        self._ended_at: float | None = None
+        self._lost: ConnectionLost | None = None
+        self._ending = Ending(sound, protocol, self._replies, self._user_turns, settings, self._loop.time())
 
     # ---- for the caller
 
@@ -92,7 +85,9 @@ class Conversation:
             yield turn
 
     async def events(self) -> AsyncIterator[ev.AnyEvent]:
-        """Every event of the server, typed. Unread, the newest 4096 are kept. Ends and fails as `turns` does."""
+        """Every event of the server that the session's state allows, typed. Unread, the newest are kept, at most 4096
+        and 8 MiB. Ends and fails as `turns` does.
+        """
         async for event in self._told(self._events):
             yield event
 
@@ -106,14 +101,27 @@ class Conversation:
 
     def send(self, event: ev.AnyEvent) -> None:
         """Send any client event. Raises `LocalProtocolError`, and sends nothing, when the session's state does not
-        allow it.
+        allow it. A `response.create` waits for the end of the response that is under way; the newest one that waits
+        counts.
         """
-        self._queue(event)
+        if isinstance(event, ev.ResponseCreate):
+            self._protocol.request_response(event)
+            self._writable.set()
+        else:
+            self._queue(event)
 
     def interrupt(self) -> None:
         """Stop the reply now, as a barge-in would."""
         self._interrupt(self.sound.duplex.queue.newest)
         self._cancel()
+
+    def mute(self, on: bool = True) -> None:
+        """Silence is heard and sent in place of the microphone, so that an open turn ends."""
+        self.sound.duplex.set_mute(on)
+
+    def set_volume(self, volume: float) -> None:
+        """Loudness of the replies, linear, 0 to 4; 1 leaves them as they are. Raises `ConfigError` outside."""
+        self.sound.duplex.set_volume(volume)
 
     @property
     def session(self) -> dict[str, object]:
@@ -139,20 +147,26 @@ class Conversation:
             for turn in self._replies.settle():
                 self._turns.put(turn)
             self._writable.set()
-            if self._is_done():
-                self._finish()
+            if self._lost is None:
+                over = self._ending.reached(self._loop.time())
+                for turn in self._user_turns.give_up() if over else []:
+                    self._turns.put(turn)
+            else:
+                over = not self._replies.unsettled and not self._replies.sounding
+            if over:
+                self._finish(self._lost if self._lost is not None and self._lost.code != NORMAL_CLOSE else None)
 
     async def _read(self) -> None:
         while True:
             try:
                 message = await self._connection.receive()
             except ConnectionLost as lost:
-                self._finish(None if lost.code == 1000 else lost)
+                self._disconnected(lost)
                 return
             self._arrived(message if isinstance(message, bytes) else message.encode())
 
     async def _write(self) -> None:
-        while True:
+        while self._lost is None:
             self._writable.clear()
             self._take_records()
             for event in self._protocol.outgoing():
@@ -162,7 +176,7 @@ class Conversation:
                 try:
                     await self._connection.send(message)
                 except ConnectionLost as lost:
-                    self._finish(lost)
+                    self._disconnected(lost)
                     return
             await self._writable.wait()
 
@@ -186,7 +200,7 @@ class Conversation:
             if not server_interrupts(self._protocol.effective):
                 self._cancel()
         elif event.kind is EventKind.SPEECH_STOPPED:
-            self._replies.speech_end = event.position - SPEECH_TAIL
+            self._replies.speech_ended(event.position - SPEECH_TAIL)
         elif event.kind >= EventKind.PLAYING:
             known = event.kind is EventKind.PLAYING
             item = self._replies.begins(event.value, event.position) if known else self._replies.queue.key(event.value)
@@ -203,13 +217,17 @@ class Conversation:
             return
         if self._observer is not None:
             self._observer.event("received", message, event)
-        self._last_event = self._loop.time()
+        self._ending.event_came(self._loop.time())
         if self._protocol.receive(event) is Verdict.ACCEPTED:
-            self._act(event)
-            self._events.put(event)
-            for turn in self._user_turns.receive(event):
-                self._turns.put(turn)
+            self.take(event, len(message))
         self._writable.set()  # the protocol may have something to say
+
+    def take(self, event: ev.AnyEvent, size: int = 0) -> None:
+        """Act on an event that the protocol has accepted; `size` is that of its message."""
+        self._act(event)
+        self._events.put(event, size)
+        for turn in self._user_turns.receive(event):
+            self._turns.put(turn)
 
     def _act(self, event: ev.AnyEvent) -> None:
         match event:
@@ -219,7 +237,7 @@ class Conversation:
             case ev.ResponseOutputAudioDone():
                 self._replies.audio_done(event)
             case ev.ResponseCreated():
-                self._answer_due = None
+                self._ending.answered()
                 self._replies.created(event)
             case ev.ResponseContentPartAdded():
                 self._replies.part_added(event)
@@ -228,11 +246,13 @@ class Conversation:
             case ev.InputAudioBufferSpeechStarted():
                 self._speech_started()
             case ev.InputAudioBufferSpeechStopped() | ev.InputAudioBufferCommitted():
-                self._turn_ended()
+                self.sound.duplex.set_turn_open(False)
+                self._replies.turn_ended()
+                self._ending.turn_ended(self._loop.time())
             case ev.SessionUpdated():
                 self._user_turns.transcribing = transcribes(self._protocol.effective)
             case ev.Error():
-                self._answer_due = None
+                self._ending.answered()
 
     def _speech_started(self) -> None:
         self.sound.duplex.set_turn_open(True)
@@ -240,15 +260,13 @@ class Conversation:
         if running and heeds_server(self._settings.barge_in) and server_interrupts(self._protocol.effective):
             self._interrupt(self.sound.duplex.queue.newest)
 
-    def _turn_ended(self) -> None:
-        self.sound.duplex.set_turn_open(False)
-        if server_answers(self._protocol.effective) and self._protocol.slot is Slot.FREE:
-            self._answer_due = self._loop.time() + self._settings.answer_s
-
     def _interrupt(self, generation: int) -> None:
         self._replies.interrupt(generation)
 
     def _cancel(self) -> None:
+        self._protocol.withdraw_request()
+        if self._lost is not None:
+            return
         if self._protocol.slot is Slot.ACTIVE:
             self._queue(ev.ResponseCancel(response_id=self._protocol.response_id))
         elif self._protocol.slot is Slot.REQUESTED:
@@ -267,23 +285,16 @@ class Conversation:
 
     # ---- the end
 
-    def _is_done(self) -> bool:
-        """Whether the microphone has ended, and everything that it started has too."""
-        if not self.sound.ended:
-            return False
-        now = self._loop.time()
-        if self._ended_at is None:
-            self._ended_at = self.sound.seconds
-        tail = longest_pause_s(self._protocol.effective) + QUIET_S
-        owed = self._answer_due is not None and now < self._answer_due
-        busy = owed or self._protocol.slot is not Slot.FREE or self._protocol.turn is not InputTurn.IDLE
-        pending = busy or self._replies.unsettled or self._user_turns.unsettled
-        silence = now - self._last_event
-        waited = self.sound.seconds - self._ended_at >= tail and silence >= QUIET_S and not self._replies.sounding
-        if waited and pending and silence >= self._settings.answer_s:
-            owes = "finished what it began" if busy else "sent the words it owes"
-            raise TransportError(f"the server has not {owes} within {self._settings.answer_s:g} s")
-        return waited and not pending
+    def _disconnected(self, lost: ConnectionLost) -> None:
+        """Nothing more comes or goes. After a normal close what has arrived is played; else it is cut off now."""
+        if self._lost is not None:
+            return
+        self._lost = lost
+        if lost.code != NORMAL_CLOSE:
+            self._interrupt(self.sound.duplex.queue.newest)
+        self._protocol.close()
+        self._replies.abandon()
+        self._writable.set()
 
     def _finish(self, failure: EngineError | None = None) -> None:
         if self._over.is_set():
@@ -323,12 +334,14 @@ async def converse(
     raised: Exception | None = None
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(open_connection())
-        protocol = await shake_hands(connection, settings, observer)
+        protocol, early = await shake_hands(connection, settings, observer)
         sound_settings = SoundSettings(
             settings.audio_format, settings.audio_format, settings.barge_in, settings.gate, settings.queue_s
         )
         sound = await stack.enter_async_context(endpoint.open(sound_settings))
         conversation = Conversation(sound, connection, protocol, settings, observer)
+        for event in early:
+            conversation.take(event)
         async with asyncio.TaskGroup() as tasks:
             running = conversation.start(tasks)
             try:

@@ -11,19 +11,27 @@ T = TypeVar("T")
 
 
 class Feed(Generic[T]):
-    """`put` never waits: when `limit` entries are unread the oldest is dropped and counted. One reader, one loop."""
+    """`put` never waits: beyond `limit` unread entries, or `weight_limit` of what they weigh together, the oldest are
+    dropped and counted. The newest is always kept. One reader, one loop.
+    """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, weight_limit: int = 2**62) -> None:
         self.dropped = 0
-        self._entries: deque[T] = deque(maxlen=limit)  # full: the oldest goes, `dropped` counts it
+        self._limit = limit
+        self._weight_limit = weight_limit
+        self._weight = 0
+        self._entries: deque[tuple[T, int]] = deque()  # bounded by `put`: the oldest goes, `dropped` counts it
         self._closed = False
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
 
-    def put(self, entry: T) -> None:
+    def put(self, entry: T, weight: int = 0) -> None:
         """Add an entry."""
-        self.dropped += len(self._entries) == self._entries.maxlen
-        self._entries.append(entry)
+        self._entries.append((entry, weight))
+        self._weight += weight
+        while len(self._entries) > 1 and (len(self._entries) > self._limit or self._weight > self._weight_limit):
+            self._weight -= self._entries.popleft()[1]
+            self.dropped += 1
         self._changed.set()
 
     def close(self, failure: Exception | None = None) -> None:
@@ -36,7 +44,9 @@ class Feed(Generic[T]):
         """The entries in order, until the feed is closed."""
         while True:
             while self._entries:
-                yield self._entries.popleft()
+                entry, weight = self._entries.popleft()
+                self._weight -= weight
+                yield entry
             if self._closed:
                 break
             self._changed.clear()

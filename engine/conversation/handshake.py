@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from engine.conversation.settings import Settings
+from engine.audio import GateMode
+from engine.conversation.settings import Settings, turn_detection
 from engine.errors import ConfigError, LocalProtocolError, RemoteProtocolError, TransportError
 from engine.realtime import Protocol, Role, Verdict, wire
 from engine.realtime import events as ev
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from engine.conversation.conversation import Observer
 
 
-async def shake_hands(connection: Connection, settings: Settings, observer: Observer | None) -> Protocol:
-    """Return the protocol with an agreed session.
+async def shake_hands(
+    connection: Connection, settings: Settings, observer: Observer | None
+) -> tuple[Protocol, list[ev.AnyEvent]]:
+    """Return the protocol with an agreed session, and all that the server has said so far: it may greet unasked.
 
     Raises `TransportError` when the other side does not speak the Realtime protocol or says nothing within
     `settings.handshake_s`, `ConfigError` with the server's words when it refuses the session.
@@ -33,7 +36,12 @@ async def shake_hands(connection: Connection, settings: Settings, observer: Obse
     except TimeoutError:
         raise TransportError(f"the server did not agree on a session within {settings.handshake_s:g} s") from None
     _check_formats(protocol, settings)
-    return protocol
+    if settings.gate.mode is GateMode.PAUSE and not turn_detection(protocol.effective):
+        raise ConfigError("gate.mode is pause, but turn detection is off: who commits by hand must send what was said")
+    return protocol, hands.early
+
+
+MAX_EARLY = 4096
 
 
 class _Hands:
@@ -41,6 +49,7 @@ class _Hands:
         self._connection = connection
         self._protocol = protocol
         self._observer = observer
+        self.early: list[ev.AnyEvent] = []  # at most MAX_EARLY; a server that says more has no ear for us
 
     async def send(self, event: ev.AnyEvent) -> None:
         try:
@@ -59,8 +68,13 @@ class _Hands:
             event = await self._receive()
             if isinstance(event, ev.Error):
                 raise ConfigError(f"the server refused the session: {event.message}" + _named(event))
-            if self._protocol.receive(event) is Verdict.ACCEPTED and isinstance(event, wanted):
+            if self._protocol.receive(event) is not Verdict.ACCEPTED:
+                continue
+            self.early.append(event)
+            if isinstance(event, wanted):
                 return
+            if len(self.early) >= MAX_EARLY:
+                raise TransportError(f"the server said {MAX_EARLY} things and did not agree on a session")
 
     async def _receive(self) -> ev.AnyEvent:
         message = await self._connection.receive()

@@ -9,15 +9,17 @@ that (`conversation.item.truncate`), or deleted where nothing was heard. What wa
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.audio import Inlet, ItemKey, PlayoutQueue, Position
 from engine.conversation.turns import Turn, spoken_text
 from engine.errors import LocalProtocolError
-from engine.realtime import Protocol, Slot
+from engine.realtime import Protocol, Session, Slot
 from engine.realtime import events as ev
+
+HOP = 240  # samples of 10 ms
 
 _log = logging.getLogger("bargein")
 
@@ -32,6 +34,7 @@ class Reply:
     sounds: dict[ItemKey, Position | None] = field(default_factory=dict)  # in order; the ledger's last word, once final
     whole: set[ItemKey] = field(default_factory=set)  # no more sound of these comes
     announced: dict[str, None] = field(default_factory=dict)  # messages with a part of sound, heard or not
+    answers_speech: bool = False
     speech_end: int | None = None  # captured samples, before the reply
     first_sound: int | None = None  # played samples
     interrupted: bool = False
@@ -46,7 +49,8 @@ class Replies:
     def __init__(self, queue: PlayoutQueue, protocol: Protocol, send: Callable[[ev.AnyEvent], None]) -> None:
         self.queue = queue
         self.inlet = Inlet(queue)
-        self.speech_end: int | None = None
+        self._speech_end: int | None = None  # captured samples; not yet answered by any sound
+        self._turn_ended = False  # a turn of the user's was ended, and no response has begun since
         self._protocol = protocol
         self._send = send
         self._dead = 0
@@ -59,10 +63,17 @@ class Replies:
         """A response begins: what it says gets a generation of its own."""
         self._follow_protocol()
         in_conversation = event.response_id not in self._protocol.out_of_band
-        reply = Reply(event.response_id, self.queue.open(), in_conversation, speech_end=self.speech_end)
+        reply = Reply(event.response_id, self.queue.open(), in_conversation, answers_speech=self._turn_ended)
+        self._turn_ended = False
         self._replies[event.response_id] = reply
         if in_conversation and self._protocol.slot is Slot.CANCELLING:  # withdrawn before it was created
             self.interrupt(reply.generation)
+        elif self._speaks_otherwise(form := _audio_type(event.response) or _audio_type(self._protocol.effective)):
+            _log.warning("response %s speaks %s, which would be noise here: not played", event.response_id[:64], form)
+            self.interrupt(reply.generation)
+
+    def _speaks_otherwise(self, form: str | None) -> bool:
+        return form is not None and form != self.queue.format.value
 
     def part_added(self, event: ev.ResponseContentPartAdded) -> None:
         """A message announces a part; if it is sound, remember the message in case none of it is heard."""
@@ -106,11 +117,18 @@ class Replies:
         """What the protocol no longer counts as running is over, also when its response.done was never seen."""
         running = {self._protocol.response_id, *self._protocol.out_of_band}
         for reply in self._replies.values():
-            if reply.over or reply.response_id in running:
-                continue
-            reply.over = True
-            for key in reply.sounds:  # a server that broke off may have left its parts open
-                self._complete(reply, key)
+            if reply.response_id not in running:
+                self._end(reply)
+
+    def _end(self, reply: Reply) -> None:
+        reply.over = True
+        for key in reply.sounds:  # a server that broke off may have left its parts open
+            self._complete(reply, key)
+
+    def abandon(self) -> None:
+        """The connection is gone: nothing more comes of any reply."""
+        for reply in self._replies.values():
+            self._end(reply)
 
     # ---- what the ears and the loudspeaker say
 
@@ -129,7 +147,21 @@ class Replies:
         for reply in self._replies.values():
             if key in reply.sounds and reply.first_sound is None:
                 reply.first_sound = position
+                if reply.answers_speech and self._speech_end is not None and self._speech_end <= position:
+                    reply.speech_end, self._speech_end = self._speech_end, None
         return key
+
+    def speech_ended(self, position: int) -> None:
+        """The user's speech ended at this captured position. A quick server's answer may sound before this is known."""
+        for reply in self._replies.values():
+            if reply.answers_speech and reply.speech_end is None and (reply.first_sound or -1) >= position:
+                reply.speech_end = position
+                return
+        self._speech_end = position
+
+    def turn_ended(self) -> None:
+        """The server ended a turn of the user's: what it says next is an answer to speech."""
+        self._turn_ended = True
 
     @property
     def sounding(self) -> bool:
@@ -152,7 +184,7 @@ class Replies:
             if not reply.over or any(final is None for final in reply.sounds.values()):
                 continue
             turns.append(self._turn(reply))
-            if reply.in_conversation and reply.interrupted:
+            if reply.in_conversation and reply.interrupted and self._protocol.session is not Session.CLOSED:
                 self._correct(reply)
             del self._replies[reply.response_id]
         return turns
@@ -216,7 +248,8 @@ class Replies:
         output = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
         latency = None
         if reply.first_sound is not None and reply.speech_end is not None and reply.first_sound >= reply.speech_end:
-            latency = (reply.first_sound - reply.speech_end) / 24.0
+            # a block is played when the block captured beside it is complete: one hop later than its own position
+            latency = (reply.first_sound + HOP - reply.speech_end) / 24.0
         return Turn(
             "assistant",
             " ".join(filter(None, (spoken_text(item) for item in output))),
@@ -231,3 +264,11 @@ class Replies:
             done.failure,
             done.usage,
         )
+
+
+def _audio_type(holder: Mapping[str, Any]) -> str | None:
+    """The type of audio.output.format in a response or session; None when it does not say."""
+    value: Any = holder
+    for name in ("audio", "output", "format", "type"):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, str) else None

@@ -38,6 +38,10 @@ def _copy(value: Any) -> Any:
     return {key: _copy(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
+LONGEST_PAUSE_S = 60.0
+"""Whatever a server reports: a pause longer than this ends the conversation of a file."""
+
+
 def turn_detection(effective: Mapping[str, Any]) -> Mapping[str, Any]:
     """The server's turn detection in force; empty when it is off."""
     listening = _input(effective)
@@ -74,7 +78,7 @@ def longest_pause_s(effective: Mapping[str, Any]) -> float:
     if detection.get("type") == "semantic_vad":
         return {"low": 8.0, "high": 2.0}.get(str(detection.get("eagerness")), 4.0)
     duration = detection.get("silence_duration_ms", 500)
-    return duration / 1000.0 if isinstance(duration, int | float) else 0.5
+    return min(max(duration / 1000.0, 0.0), LONGEST_PAUSE_S) if isinstance(duration, int | float) else 0.5
 
 
 def heeds_server(barge_in: BargeIn) -> bool:

@@ -72,6 +72,10 @@ class UserTurns:
     def _settle(self, item_id: str, text: str) -> list[Turn]:
         return [Turn("user", text, (item_id,))] if self._waiting.pop(item_id, None) is not None else []
 
+    def give_up(self) -> list[Turn]:
+        """Settle what waits without its words."""
+        return [turn for item_id in list(self._waiting) for turn in self._settle(item_id, "")]
+
     @property
     def unsettled(self) -> bool:
         """Whether words are still awaited."""

@@ -5,9 +5,11 @@ The library is imported when a connection is opened: it is a sixth of the time t
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,16 +22,19 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # 250 s of base64 PCM in one event; a larger message closes with 1009
 MAX_QUEUED_MESSAGES = 32  # received and not yet read; then the socket is not read further (back-pressure)
+TOO_LARGE = 1009  # close code
+CLOSE_S = 3.0  # longest that leaving a connection takes
 WRITE_LIMIT_BYTES = 256 * 1024  # written and not yet taken by the kernel; then send() waits
 
 
 class WebSocketConnection:
     """`Connection` over an open WebSocket of either side."""
 
-    def __init__(self, socket: ClientConnection | ServerConnection) -> None:
+    def __init__(self, socket: ClientConnection | ServerConnection, max_size: int = MAX_MESSAGE_BYTES) -> None:
         from websockets.exceptions import ConnectionClosed
 
         self._socket = socket
+        self._max_size = max_size
         self._closed = ConnectionClosed
 
     async def send(self, data: bytes | str) -> None:
@@ -37,32 +42,43 @@ class WebSocketConnection:
         try:
             await self._socket.send(data, text=True)
         except self._closed as error:
-            raise _lost(error) from None
+            raise self._lost(error) from None
 
     async def receive(self) -> bytes | str:
         """See `Connection.receive`."""
         try:
             return await self._socket.recv(decode=False)
         except self._closed as error:
-            raise _lost(error) from None
+            raise self._lost(error) from None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """See `Connection.close`."""
-        await self._socket.close(code, reason)
+        """See `Connection.close`. A peer that reads no more is cut off after three seconds."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close(code, reason)
+        except TimeoutError:
+            self.abort()
 
     def abort(self) -> None:
         """Cut the line without a close frame: the other side sees 1006."""
         self._socket.transport.abort()
 
+    def _lost(self, error: ConnectionClosed) -> ConnectionLost:
+        received, sent = error.rcvd, error.sent
+        if received is not None:
+            return ConnectionLost(received.code, received.reason)
+        if sent is not None:
+            too_large = f"a message was larger than {self._max_size} bytes"
+            return ConnectionLost(sent.code, too_large if sent.code == TOO_LARGE else sent.reason)
+        return ConnectionLost(1006, "the connection broke without a close frame")
 
-def _lost(error: ConnectionClosed) -> ConnectionLost:
-    received, sent = error.rcvd, error.sent
-    if received is not None:
-        return ConnectionLost(received.code, received.reason)
-    if sent is not None:
-        remedy = f"a message was larger than {MAX_MESSAGE_BYTES} bytes" if sent.code == 1009 else sent.reason
-        return ConnectionLost(sent.code, remedy)
-    return ConnectionLost(1006, "the connection broke without a close frame")
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address means this machine."""
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
 
 
 def without_secrets(url: str) -> str:
@@ -88,7 +104,7 @@ async def connect(
     values never appear in an error.
     """
     from websockets.asyncio import client
-    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+    from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidProxy, InvalidStatus
 
     class Connect(client.connect):
         """Follows no redirect: older versions of the library would take the key along to wherever it leads."""
@@ -107,21 +123,27 @@ async def connect(
             write_limit=WRITE_LIMIT_BYTES,
             open_timeout=open_timeout,
             ping_timeout=None,
+            proxy=None if is_loopback(urlsplit(url).hostname) else True,
             close_timeout=2.0,
             user_agent_header="bargein",
         )
     except InvalidStatus as error:
         raise TransportError(_refused(shown, error)) from None
+    except InvalidProxy:  # its text may hold the proxy's password
+        raise TransportError(f"the proxy that this environment names for {shown} is no valid proxy URL") from None
+    except ImportError as error:
+        raise TransportError(f"the proxy that this environment names for {shown} cannot be used: {error}") from None
     except (InvalidHandshake, InvalidMessage, EOFError) as error:
         raise TransportError(f"{shown} does not answer as a WebSocket server ({type(error).__name__})") from None
     except TimeoutError:
         raise TransportError(f"{shown} did not answer within {open_timeout:g} s") from None
     except OSError as error:
         raise TransportError(f"cannot reach {shown}: {_unreachable(error)}") from None
+    connection = WebSocketConnection(socket, max_size)
     try:
-        yield WebSocketConnection(socket)
+        yield connection
     finally:
-        await socket.close()
+        await connection.close()
 
 
 def _unreachable(error: OSError) -> str:

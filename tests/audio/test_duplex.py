@@ -140,10 +140,15 @@ def test_every_rate_is_sent_in_records_of_10_ms(rate: int) -> None:
 # ---- any cutting
 
 
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(any), st.sampled_from([8000, 16000, 24000, 44100, 48000]))
+@given(
+    st.lists(st.integers(0, 1000), min_size=1, max_size=8).filter(any),
+    st.sampled_from([8000, 16000, 24000, 44100, 48000]),
+)
 @QUICK
 def test_any_way_of_cutting_the_microphone_gives_the_same_records_and_reports(sizes: list[int], rate: int) -> None:
-    sound = np.concatenate([np.zeros(rate // 10, np.int16), babble(rate // 3, rate=rate), np.zeros(rate // 4, np.int16)])
+    sound = np.concatenate(
+        [np.zeros(rate // 10, np.int16), babble(rate // 3, rate=rate), np.zeros(rate // 4, np.int16)]
+    )
 
     def capture(blocks: list[tuple[int, int]]) -> tuple[bytes, list[Any]]:
         duplex = Duplex(DuplexConfig(capture_rate=rate, gate=Gate(GateMode.SILENCE)))
@@ -164,7 +169,9 @@ def test_any_way_of_cutting_the_microphone_gives_the_same_records_and_reports(si
     st.sampled_from(list(AudioFormat)),
 )
 @QUICK
-def test_any_way_of_cutting_the_loudspeaker_gives_the_same_sound(sizes: list[int], rate: int, form: AudioFormat) -> None:
+def test_any_way_of_cutting_the_loudspeaker_gives_the_same_sound(
+    sizes: list[int], rate: int, form: AudioFormat
+) -> None:
     def play(blocks: list[tuple[int, int]]) -> Shorts:
         duplex = Duplex(DuplexConfig(playback_rate=rate, receive_format=form))
         duplex.queue.push("a", 0, reply(5000).tobytes())
@@ -251,7 +258,10 @@ def test_a_cough_leaves_the_queue_and_the_server_untouched() -> None:
     bench.say(hops(50))
     bench.say(babble(HOP * 5))
     bench.say(hops(300))
-    assert [event.kind for event in bench.events if event.kind in (3, 4, 5, 6)] == [EventKind.DUCKED, EventKind.RESTORED]
+    assert [event.kind for event in bench.events if event.kind in (3, 4, 5, 6)] == [
+        EventKind.DUCKED,
+        EventKind.RESTORED,
+    ]
     position = bench.queue.position("item", 0)
     assert position is not None
     assert (position.played, position.faded, position.discarded) == (len(sound), 0, 0)
@@ -322,7 +332,7 @@ def test_a_new_reply_may_be_interrupted_again() -> None:
 
 
 def test_never_does_nothing() -> None:
-    bench, onset = interrupted(barge_in=BargeIn(Policy.NEVER))
+    bench, _ = interrupted(barge_in=BargeIn(Policy.NEVER))
     assert not [event for event in bench.events if EventKind.DUCKED <= event.kind <= EventKind.RELEASED]
     assert (np.concatenate(bench.heard) == reply(24000 * 5)[: 190 * HOP]).all()
     assert not (bench.duplex.read_records()["flags"]).any()

@@ -91,7 +91,9 @@ def test_a_drop_forgets_the_dead_and_keeps_the_living() -> None:
     playout.process(480)
     playout.queue.interrupt(1)
     inlet.drop(1)
-    assert inlet.waiting_bytes == 10_000 - 2 * 480, "the sound of the dead still waits there, and what was played made room"
+    assert inlet.waiting_bytes == 10_000 - 2 * 480, (
+        "the sound of the dead still waits there, and what was played made room"
+    )
     playout.process(480)
     out = play_out(playout, inlet)
     assert (out[:5000] * 32768 == NOISE[9000:14000]).all()

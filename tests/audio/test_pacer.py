@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +20,7 @@ from .sounds import babble, reply
 
 def duplex() -> Duplex:
     """Mono int16 at 24 kHz in blocks of 10 ms, that nobody interrupts."""
-    return Duplex(
-        DuplexConfig(capture_rate=24000, playback_rate=24000, max_block=240, barge_in=BargeIn(Policy.NEVER))
-    )
+    return Duplex(DuplexConfig(capture_rate=24000, playback_rate=24000, max_block=240, barge_in=BargeIn(Policy.NEVER)))
 
 
 def wait_for(pacer: Pacer, frames: int) -> None:
@@ -36,7 +34,8 @@ def wait_for(pacer: Pacer, frames: int) -> None:
 
 def threads() -> int:
     """Threads of this process, those of C included."""
-    return len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else threading.active_count()
+    folder = Path("/proc/self/task")
+    return len(list(folder.iterdir())) if folder.is_dir() else threading.active_count()
 
 
 def test_it_plays_the_microphone_and_records_both_sides() -> None:

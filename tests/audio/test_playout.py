@@ -1,13 +1,15 @@
 """The playout queue against a model: what the ledger says left the block is what left it, to the sample.
 
-Samples are noise, so that each is known by its value. In every hop the ledger's claim is compared with the sound: so many samples of
-the queue stand at its start, at full gain, under the 5 ms rise after an underrun, or under the fade; the next one does not.
+Samples are noise, so that each is known by its value. In every hop the ledger's claim is compared with the sound: so
+many samples of the queue stand at its start, at full gain, under the 5 ms rise after an underrun, or under the fade;
+the next one does not.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -64,7 +66,9 @@ class Model:
         """What may still be played, the dead before it given up."""
         return [sample for sample in self.queue if sample.item.generation > self.latched]
 
-    def check_hop(self, hop: Floats, played: int, faded: int, underrun: bool, interrupted: bool, starved: bool) -> None:
+    def check_hop(
+        self, hop: Floats, *, played: int, faded: int, underrun: bool, interrupted: bool, starved: bool
+    ) -> None:
         """Compare one hop with what the ledger says happened in it. `starved`: nothing sounded that could be faded."""
         if interrupted:
             self.fade_position = None if starved else 0
@@ -158,7 +162,7 @@ class PlayoutModel(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 3), length=st.integers(0, 3001))
     def push(self, pick: int, length: int) -> None:
-        """To an open item, also one of a latched generation (late sound), else to a new one of the newest generation."""
+        """To an open item, also one of a latched generation (late sound), else to a new one of the newest."""
         items = self.current()
         item = items[pick] if pick < len(items) else self.new_item()
         sound = NOISE[self.noise : self.noise + length // 2 + 2].astype("<i2").tobytes()
@@ -198,11 +202,11 @@ class PlayoutModel(RuleBasedStateMachine):
         assert np.abs(hop).max() <= 1.0
         self.model.check_hop(
             hop,
-            now.played - stats.played,
-            now.faded - stats.faded,
-            now.underruns > stats.underruns,
-            now.interruptions > stats.interruptions,
-            stats.state == "starved",
+            played=now.played - stats.played,
+            faded=now.faded - stats.faded,
+            underrun=now.underruns > stats.underruns,
+            interrupted=now.interruptions > stats.interruptions,
+            starved=stats.state == "starved",
         )
         for item in self.items:
             position = self.queue.position(item.name, 0)
@@ -271,7 +275,7 @@ TestPlayout = PlayoutModel.TestCase
 
 def noise(samples: int, start: int = 0) -> NDArray[np.int16]:
     """Some of the noise."""
-    return NOISE[start : start + samples].astype(np.int16)
+    return np.asarray(NOISE[start : start + samples], dtype=np.int16)
 
 
 def test_a_reply_leaves_as_it_came_and_the_ledger_says_so() -> None:
@@ -484,7 +488,7 @@ def test_sound_for_an_item_that_is_complete_is_refused() -> None:
 )
 def test_a_setting_out_of_range_names_field_value_and_range(field: str, value: float, least: str, most: str) -> None:
     with pytest.raises(ConfigError, match=rf"{field} is {value}: give {least} to {most}"):
-        Playout(**{field: value})
+        Playout(**cast(Any, {field: value}))
 
 
 def test_a_wrong_array_is_refused() -> None:

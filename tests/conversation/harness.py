@@ -1,4 +1,4 @@
-"""Conversations for the tests: the demo's caller and script on a virtual clock, with everything that happened written down."""
+"""Conversations for the tests: the demo's caller and script on a virtual clock, all that happened written down."""
 
 from __future__ import annotations
 
@@ -139,7 +139,11 @@ class Recorder:
 
         result = []
         for entry in self.entries:
-            body = json.dumps({**entry.message, "session": {}}) if "session" in entry.message else json.dumps(entry.message)
+            body = (
+                json.dumps({**entry.message, "session": {}})
+                if "session" in entry.message
+                else json.dumps(entry.message)
+            )
             text = f"{body} {entry.sound} {entry.item}"
             result.append((f"{entry.time:.6f}", entry.kind, re.sub(r"\b(?:[a-z]+)_[A-Za-z0-9]{8,}\b", number, text)))
         return result
@@ -210,7 +214,10 @@ async def hold(
     """Hold a conversation to its end and return all of it; `during` runs beside the reading of the turns."""
     log, turns = Recorder(), []
     memory = engine.Memory(caller() if samples is None else samples, RATE)
-    async with converse(memory, server or tones(), Settings(**settings), log) as conversation, asyncio.TaskGroup() as tasks:
+    async with (
+        converse(memory, server or tones(), Settings(**settings), log) as conversation,
+        asyncio.TaskGroup() as tasks,
+    ):
         beside = tasks.create_task(_run(during, conversation)) if during else None
         if read:
             async for turn in conversation.turns():
@@ -271,7 +278,13 @@ class FakeServer:
 
     async def begin(self, response: str, item: str) -> None:
         """A response with one message and one part of sound begins."""
-        body = {"id": response, "object": "realtime.response", "status": "in_progress", "conversation_id": "conv_1", "output": []}
+        body = {
+            "id": response,
+            "object": "realtime.response",
+            "status": "in_progress",
+            "conversation_id": "conv_1",
+            "output": [],
+        }
         message = {"id": item, "type": "message", "role": "assistant", "status": "in_progress", "content": []}
         where = {"response_id": response, "output_index": 0}
         await self.send("response.created", response=body)
@@ -290,7 +303,13 @@ class FakeServer:
         where = {"response_id": response, "item_id": item, "output_index": 0, "content_index": 0}
         await self.send("response.output_audio.done", **where)
         message = {"id": item, "type": "message", "role": "assistant", "status": "completed", "content": []}
-        body = {"id": response, "object": "realtime.response", "status": status, "conversation_id": "conv_1", "output": [message]}
+        body = {
+            "id": response,
+            "object": "realtime.response",
+            "status": status,
+            "conversation_id": "conv_1",
+            "output": [message],
+        }
         await self.send("response.done", response=body)
 
     async def collect(self) -> None:
@@ -329,6 +348,6 @@ def fake(act: Callable[[FakeServer], Awaitable[None]]) -> OpenConnection:
 
 
 __all__ = [
-    "DATA", "HOP", "RATE", "SCRIPT", "SPEECH", "BargeIn", "FakeServer", "Gate", "Held", "Policy", "Recorder", "Shorts", "caller",
-    "decoded", "fake", "held", "hold", "question", "tones", "with_demo_voice",
+    "DATA", "HOP", "RATE", "SCRIPT", "SPEECH", "BargeIn", "FakeServer", "Gate", "Held", "Policy", "Recorder", "Shorts",
+    "caller", "decoded", "fake", "held", "hold", "question", "tones", "with_demo_voice",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from engine.audio import AudioFormat, EventKind, GateMode
 from engine.conversation import Conversation, Settings, converse
 from engine.errors import ConfigError, LocalProtocolError
 from engine.realtime import events as ev
+from engine.server import ServerOptions
 
 from .harness import RATE, SPEECH, FakeServer, Gate, Held, Recorder, caller, fake, held, hold, question, tones
 
@@ -54,7 +55,7 @@ def test_the_servers_offsets_map_back_to_what_was_said(mode: GateMode) -> None:
         for offset, spoken in zip(offsets, SPEECH, strict=True):
             captured = talk.conversation.time_map.captured(offset)
             assert captured is not None
-            # the start counts 300 ms of padding, the end 500 ms of silence, perhaps with as much left out as was sent ahead
+            # the start counts 300 ms of padding, the end 500 ms of silence, which the gate may make longer
             assert spoken[end] * 1000 - 400 <= captured <= spoken[end] * 1000 + 1000
 
 
@@ -104,8 +105,8 @@ def test_events_are_typed_and_complete() -> None:
 
     talk = held(question(), tones("echo"), during=watch)
     received = [entry.type for entry in talk.log.entries if entry.kind == "received"]
-    assert [event.type for event in seen] == received[1:], "all but session.created, which came before the block"
-    assert isinstance(seen[0], ev.InputAudioBufferSpeechStarted)
+    assert [event.type for event in seen] == received, "those of the handshake too"
+    assert isinstance(seen[0], ev.SessionCreated)
 
 
 def test_echo_says_back_what_was_said() -> None:
@@ -115,12 +116,15 @@ def test_echo_says_back_what_was_said() -> None:
     start = talk.log.reports(EventKind.PLAYING)[0].position
     heard = talk.loudspeaker[start : start + round(reply.played_ms * 24)]
     assert 2500 < reply.played_ms < 4500
-    correlation = np.correlate(heard.astype(float), caller()[RATE : RATE * 2].astype(float), "valid")
-    assert correlation.max() > 0.9 * float(np.sum(caller()[RATE : RATE * 2].astype(float) ** 2))
+    said = caller()[RATE : RATE + 4800].astype(float)
+    likeness = np.correlate(heard[: 2 * RATE].astype(float), said, "valid")
+    assert likeness.max() > 0.9 * float(np.sum(said**2))
 
 
 def test_the_session_in_force_is_the_one_asked_for() -> None:
-    talk = held(question(), tones("echo"), session={"instructions": "Be brief.", "audio": {"output": {"voice": "marin"}}})
+    talk = held(
+        question(), tones("echo"), session={"instructions": "Be brief.", "audio": {"output": {"voice": "marin"}}}
+    )
     session: Any = talk.conversation.session
     assert session["instructions"] == "Be brief."
     assert session["audio"]["output"]["voice"] == "marin"
@@ -149,7 +153,12 @@ def test_a_session_that_cannot_be_asked_for_is_a_config_error() -> None:
 def test_a_session_that_the_server_refuses_is_a_config_error_in_its_words() -> None:
     async def server(peer: FakeServer) -> None:
         await peer.created()
-        problem = {"type": "invalid_request_error", "code": "invalid_value", "message": "No such voice.", "param": "session.voice"}
+        problem = {
+            "type": "invalid_request_error",
+            "code": "invalid_value",
+            "message": "No such voice.",
+            "param": "session.voice",
+        }
         await peer.send("error", error=problem)
 
     with pytest.raises(ConfigError, match=r"refused the session: No such voice\. \(session\.voice\)"):
@@ -269,3 +278,12 @@ def test_holding_two_conversations_at_once_mixes_nothing() -> None:
     assert len(echo.turns) == 2
     alone = held()
     assert (demo.recorded[: len(alone.recorded)] == alone.recorded[: len(demo.recorded)]).all()
+
+
+def test_a_small_queue_sounds_like_a_large_one() -> None:
+    """What does not fit waits encoded; what an interruption killed there does not delay the next answer."""
+    server = tones(options=ServerOptions(burst=100))
+    small, large = held(server=server, queue_s=0.1), held(server=server)
+    assert small.stats[1].playout.underruns == 0
+    assert (small.recorded == large.recorded).all()
+    assert small.log.of("sent", "conversation.item.truncate")[0]["audio_end_ms"] > 2000

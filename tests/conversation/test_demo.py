@@ -30,7 +30,9 @@ def demo(form: AudioFormat, voice: str) -> Held:
     return with_demo_voice(audio_format=form)
 
 
-@pytest.fixture(params=[(form, voice) for form in FORMATS for voice in ("best", "tones")], ids=lambda p: f"{p[0].name}-{p[1]}")
+@pytest.fixture(
+    params=[(form, voice) for form in FORMATS for voice in ("best", "tones")], ids=lambda p: f"{p[0].name}-{p[1]}"
+)
 def talk(request: pytest.FixtureRequest) -> Held:
     """The demo over each format, with the best voice there is and with the one that is always there."""
     form, voice = request.param
@@ -220,7 +222,9 @@ def test_two_programs_hold_the_same_conversation() -> None:
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
     runs = [
-        subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
         for _ in range(2)
     ]
     assert runs[0].stdout == runs[1].stdout != ""

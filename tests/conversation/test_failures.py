@@ -7,10 +7,13 @@ import gc
 import logging
 import os
 import random
+import signal
+import subprocess
+import sys
 import threading
-from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,9 @@ from engine.conversation import Conversation, Settings, Turn, converse
 from engine.errors import ConfigError, ConnectionLost, MediaError, TransportError
 from engine.realtime import events as ev
 from engine.server import Faults, ServerOptions
+from engine.transport import Connection, pair
 
-from .harness import RATE, SCRIPT, FakeServer, Recorder, Shorts, caller, fake, held, question, tones
+from .harness import DATA, RATE, SCRIPT, FakeServer, Recorder, Shorts, caller, fake, held, question, tones
 
 MOMENTS = [0.0, *sorted(random.Random(2026).uniform(0, 14) for _ in range(28)), 15.9]
 SILENCE: Shorts = np.zeros(RATE // 2, np.int16)
@@ -38,13 +42,13 @@ class Surprise(Exception):
 def open_files() -> int:
     """Descriptors of this process; 0 where the system does not tell."""
     folder = Path("/proc/self/fd")
-    return len(os.listdir(folder)) if folder.is_dir() else 0
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
 
 
 def all_threads() -> int:
     """Threads of this process, C's included."""
     folder = Path("/proc/self/task")
-    return len(os.listdir(folder)) if folder.is_dir() else threading.active_count()
+    return len(list(folder.iterdir())) if folder.is_dir() else threading.active_count()
 
 
 @pytest.fixture
@@ -56,7 +60,9 @@ def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     gc.collect()
     assert (open_files(), all_threads()) == before
-    complaints = [record.getMessage() for record in caplog.records if record.name in ("asyncio", "engine", "websockets")]
+    complaints = [
+        record.getMessage() for record in caplog.records if record.name in ("asyncio", "engine", "websockets")
+    ]
     assert complaints == []
 
 
@@ -147,7 +153,9 @@ def test_cancelling_during_the_handshake_leaves_nothing(nothing_left: None) -> N
         clock.run_virtual(leaves_nothing(main()))
 
 
-@pytest.mark.parametrize("error", [Surprise("x"), ExceptionGroup("two", [Surprise("a"), ValueError("b")]), TimeoutError()])
+@pytest.mark.parametrize(
+    "error", [Surprise("x"), ExceptionGroup("two", [Surprise("a"), ValueError("b")]), TimeoutError()]
+)
 @pytest.mark.parametrize("real", [False, True])
 def test_the_callers_exception_comes_out_as_it_is(error: Exception, real: bool, nothing_left: None) -> None:
     async def main() -> None:
@@ -207,7 +215,10 @@ def test_a_lost_connection_is_raised_to_who_reads(feed: str, code: int, nothing_
         clock.run_virtual(leaves_nothing(main()))
     assert raised.value.code == code
     if feed == "turns":
-        assert [turn.role for turn in seen] == ["user"]
+        user, reply = seen
+        assert (user.role, reply.role) == ("user", "assistant")
+        assert (reply.status, reply.reason, reply.interrupted) == ("incomplete", "lost", True)
+        assert reply.played_ms < reply.received_ms == 250, "a reply without its server is cut off"
     else:
         assert sum(isinstance(event, ev.ResponseOutputAudioDelta) for event in seen) == 3
 
@@ -246,7 +257,11 @@ def test_the_callers_own_exception_goes_before_a_lost_connection() -> None:
 
 def test_a_server_that_says_goodbye_ends_the_turns_in_peace() -> None:
     talk = held(server=lost_after(3, 1000))
-    assert [turn.role for turn in talk.turns] == ["user"]
+    user, reply = talk.turns
+    assert (user.role, reply.reason) == ("user", "lost")
+    start = talk.log.reports(EventKind.PLAYING)[0].position
+    sound = talk.played_reply(reply)
+    assert (talk.loudspeaker[start : start + len(sound)] == sound).all()
 
 
 # ---- bad servers
@@ -258,9 +273,13 @@ def chunk(samples: int = 2400) -> str:
     return b64encode(tone.tobytes()).decode()
 
 
-def facing(act: Callable[[FakeServer], Awaitable[None]], seconds: float = 2.0, samples: Shorts = SILENCE) -> tuple[Any, ...]:
+def facing(
+    act: Callable[[FakeServer], Awaitable[None]], seconds: float = 2.0, samples: Shorts = SILENCE
+) -> tuple[Any, ...]:
     """Some seconds with a server that behaves as `act` says: turns, log, recording, and what the server got."""
-    log, turns, peers = Recorder(), [], []
+    log = Recorder()
+    turns: list[Turn] = []
+    peers: list[FakeServer] = []
     memory = engine.Memory(samples, RATE)
 
     async def behave(peer: FakeServer) -> None:
@@ -328,7 +347,8 @@ def test_a_well_behaved_fake_is_heard() -> None:
         '{"type": "some.new.event", "event_id": "e", "field": [1, 2, {"a": null}]}',
         '{"type": "response.done", "event_id": "e", "response": {"id": "resp_unknown"}}',
         '{"type": "session.created", "event_id": "e", "session": {}}',
-        '{"type": "conversation.item.truncated", "event_id": "e", "item_id": "x", "content_index": 0, "audio_end_ms": 5}',
+        '{"type": "conversation.item.truncated", "event_id": "e", "item_id": "x", "content_index": 0,'
+        ' "audio_end_ms": 5}',
         "[" * 2000,
         '{"type": "' + "x" * 200_000 + '"}',
     ],
@@ -399,7 +419,13 @@ def test_many_items_in_one_response_are_all_heard() -> None:
         await peer.begin("resp_1", "item_0")
         await peer.audio("resp_1", "item_0", chunk(480))
         for number in range(1, 80):
-            item = {"id": f"item_{number}", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+            item = {
+                "id": f"item_{number}",
+                "type": "message",
+                "role": "assistant",
+                "status": "in_progress",
+                "content": [],
+            }
             await peer.send("response.output_item.added", item=item, response_id="resp_1", output_index=number)
             where = {"response_id": "resp_1", "item_id": f"item_{number}", "output_index": number, "content_index": 0}
             await peer.send("response.content_part.added", part={"type": "output_audio"}, **where)
@@ -502,6 +528,105 @@ def test_a_failed_response_is_told_as_such() -> None:
     assert (turn.status, turn.error["code"], turn.played_ms) == ("failed", "oops", 0)
 
 
+def test_an_item_that_the_server_deleted_is_not_corrected() -> None:
+    async def act(peer: FakeServer) -> None:
+        await peer.created()
+        await peer.begin("resp_1", "item_1")
+        await peer.audio("resp_1", "item_1", chunk(24000))
+        await asyncio.sleep(0.3)
+        await peer.send("input_audio_buffer.speech_started", audio_start_ms=0, item_id="item_2")
+        await peer.send("conversation.item.deleted", item_id="item_1")
+        await peer.done("resp_1", "item_1", "cancelled")
+
+    turns, _, _, peer, _ = facing(act)
+    assert turns[0].status == "cancelled"
+    assert not peer.of("conversation.item.truncate")
+    assert not peer.of("conversation.item.delete")
+
+
+def test_a_network_that_stalls_delays_words_and_never_the_sound() -> None:
+    async def main() -> tuple[Recorder, engine.Memory, int]:
+        ours, theirs = pair(limit=4)  # four messages, and then nobody reads for eight seconds
+        log, memory = Recorder(), engine.Memory(np.zeros(12 * RATE, np.int16), RATE)
+        peer = FakeServer(theirs)
+
+        @asynccontextmanager
+        async def connection() -> AsyncIterator[Connection]:
+            yield ours
+
+        await peer.created()
+        async with asyncio.TaskGroup() as tasks:
+            async with converse(memory, connection, Settings(), log) as conversation:
+                await peer.begin("resp_1", "item_1")
+                await peer.audio("resp_1", "item_1", chunk(24000))
+                await asyncio.sleep(8)
+                lost = conversation.stats()[0].lost_records
+                reading = tasks.create_task(peer.collect())
+                await asyncio.sleep(3)
+            await ours.close()
+            await reading
+        sent = b"".join(b64decode(append["audio"]) for append in peer.of("input_audio_buffer.append"))
+        assert len(sent) // 480 >= 500, "what waited is sent, and what came after it"
+        return log, memory, lost
+
+    log, memory, lost = clock.run_virtual(main())
+    start = log.reports(EventKind.PLAYING)[0].position
+    tone = np.frombuffer(b64decode(chunk(24000)), np.int16)
+    assert (memory.recorded[start : start + 24000, 1] == tone).all()
+    assert 0 < lost < 400, "the ring of records is bounded, and what it could not hold is counted"
+
+
+def test_latency_belongs_to_the_answer_of_what_was_said() -> None:
+    async def ask_in_writing(conversation: Conversation) -> None:
+        async for event in conversation.events():
+            if isinstance(event, ev.ResponseDone):
+                break
+        await asyncio.sleep(2)
+        part = {"type": "input_text", "text": "and in writing"}
+        conversation.send(ev.ConversationItemCreate(item={"type": "message", "role": "user", "content": [part]}))
+        conversation.send(ev.ResponseCreate())
+
+    talk = held(question(6.0), tones("echo"), during=ask_in_writing)
+    spoken, written = [turn for turn in talk.turns if turn.role == "assistant"]
+    assert spoken.latency_ms is not None
+    assert written.latency_ms is None, "nothing was said before it"
+
+
+def test_without_turn_detection_a_file_ends_all_the_same() -> None:
+    talk = held(question(), tones("echo"), session={"audio": {"input": {"turn_detection": None}}})
+    assert talk.turns == []
+    assert not talk.log.of("received", "response.created")
+
+
+# ---- Ctrl-C
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.03, 0.17, 0.44])
+def test_ctrl_c_ends_the_program_and_nothing_else_is_said(moment: float) -> None:
+    program = f"""
+import asyncio, os, signal, threading, engine
+from engine.endpoints.wav import read_wav
+
+async def main():
+    wav = read_wav({str(DATA / "caller.wav")!r})
+    async with engine.connect(engine.Memory(wav.samples, wav.rate, speed=5)) as conversation:
+        threading.Timer({moment}, os.kill, (os.getpid(), signal.SIGINT)).start()
+        async for turn in conversation.turns():
+            pass
+
+asyncio.run(main())
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", program],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr.strip().endswith("KeyboardInterrupt")
+    for word in ("Exception ignored", "was destroyed", "never retrieved", "Fatal", "ResourceWarning", "ExceptionGroup"):
+        assert word not in done.stderr
+
+
 # ---- endpoints that fail
 
 
@@ -515,8 +640,6 @@ def test_a_file_that_is_not_there_is_a_media_error_and_leaves_nothing(nothing_le
 
 
 def test_a_file_that_cannot_be_written_is_a_media_error_and_leaves_nothing(tmp_path: Path, nothing_left: None) -> None:
-    from .harness import DATA
-
     async def main() -> None:
         async with engine.connect(engine.WavFile(DATA / "caller.wav", tmp_path / "no" / "folder.wav")):
             pytest.fail("there was nowhere to write")

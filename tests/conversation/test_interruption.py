@@ -223,7 +223,7 @@ def test_a_loop_frozen_for_two_seconds_lets_nothing_of_the_interrupted_reply_be_
             async for event in conversation.events():
                 if isinstance(event, ev.ResponseOutputAudioDelta):
                     break
-            while conversation.sound.seconds < 2.1:  # 0.1 s before the second "Good morning" begins
+            while conversation.sound.seconds < 2.1:  # noqa: ASYNC110  # 0.1 s before the second "Good morning" begins
                 await asyncio.sleep(0.005)
             time.sleep(2.0)  # noqa: ASYNC251  # the loop stands still: that is what is tested
             thawed.append(conversation.sound.seconds)

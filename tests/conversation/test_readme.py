@@ -16,7 +16,7 @@ from engine.endpoints.wav import WavWriter, read_wav
 from .harness import RATE, caller
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = '''
+PROGRAM = """
 import asyncio
 import engine
 
@@ -26,7 +26,7 @@ async def main() -> None:
             print(f"{turn.role}: {turn.text}" + (" [interrupted]" if turn.interrupted else ""))
 
 asyncio.run(main())
-'''
+"""
 
 
 def shown_programs() -> list[str]:

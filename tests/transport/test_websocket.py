@@ -11,7 +11,8 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from engine.clock import run_virtual
 from engine.conversation import Settings, converse
@@ -177,7 +178,9 @@ def test_a_server_that_never_answers() -> None:
     assert "did not answer within 0.2 s" in run(talk())
 
 
-@pytest.mark.parametrize("url", ["http://host/v1", "ws://", "nonsense", f"ws://user:{KEY}@[::1/x", "ws:///path", "ws://h:99999/x"])
+@pytest.mark.parametrize(
+    "url", ["http://host/v1", "ws://", "nonsense", f"ws://user:{KEY}@[::1/x", "ws:///path", "ws://h:99999/x"]
+)
 def test_what_is_no_websocket_url_is_a_config_error(url: str) -> None:
     async def talk() -> None:
         async with websocket.connect(url, headers=HEADERS):
@@ -305,23 +308,64 @@ def test_leaving_the_block_closes() -> None:
     assert closed == [1000]
 
 
-def test_a_peer_that_does_not_read_makes_send_wait() -> None:
-    async def sleep(peer: ServerConnection) -> None:
-        await peer.wait_closed()
+def test_a_peer_that_does_not_read_makes_send_wait_and_leaving_is_bounded() -> None:
+    gone = asyncio.Event()
 
-    async def talk() -> int:
-        async with server(sleep, max_queue=1, close_timeout=0.1) as url, websocket.connect(url) as connection:
-            sent = 0
+    async def sleep(_peer: ServerConnection) -> None:
+        await gone.wait()
+
+    async def fill(connection: websocket.WebSocketConnection) -> int:
+        sent = 0
+        try:
+            async with asyncio.timeout(0.5):
+                while sent < 10_000:
+                    await connection.send(b"x" * 65536)
+                    sent += 1
+        except TimeoutError:
+            pass
+        return sent
+
+    async def talk() -> tuple[int, bool]:
+        async with server(sleep, max_queue=1, ping_interval=None, close_timeout=0.1) as url:
+            left = False
             try:
-                async with asyncio.timeout(1):
-                    while sent < 10_000:
-                        await connection.send(b"x" * 65536)
-                        sent += 1
+                async with asyncio.timeout(8):  # a guard: two seconds are the promise
+                    async with websocket.connect(url) as connection:
+                        sent = await fill(connection)
+                    left = True
             except TimeoutError:
                 pass
-            return sent
+            gone.set()
+            return sent, left
 
-    assert run(talk()) < 10_000
+    sent, left = run(talk())
+    assert 0 < sent < 10_000
+    assert left, "a network that stalls keeps the program from leaving"
+
+
+def test_a_redirect_does_not_carry_the_key_to_another_server() -> None:
+    requests: list[Request | None] = []
+
+    async def look(peer: ServerConnection) -> None:
+        requests.append(peer.request)
+
+    async def talk() -> None:
+        async with server(look) as elsewhere:
+
+            def redirect(peer: ServerConnection, _request: Request) -> Response:
+                answer = peer.respond(HTTPStatus.FOUND, "")
+                answer.headers["Location"] = elsewhere
+                return answer
+
+            async with server(look, process_request=redirect) as url:
+                try:
+                    async with websocket.connect(url, headers=HEADERS):
+                        pass
+                except TransportError:
+                    pass
+
+    run(talk())
+    assert all(request is None or "Authorization" not in request.headers for request in requests)
 
 
 def test_the_conversation_is_the_same_over_a_socket() -> None:
