@@ -100,6 +100,8 @@ def _websocket_url(base: str, model: str) -> str:
 def remote(url: str, key: str | None = None) -> OpenConnection:
     """Opens a WebSocket to `url`; the key goes into the Authorization header and nowhere else."""
     secret = secret_for(url, key)
+    if secret is None and os.environ.get("OPENAI_API_KEY"):
+        _log.warning("OPENAI_API_KEY is not sent unencrypted to another machine; give the key itself if it shall be")
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     return lambda: websocket_transport.connect(url, headers=headers)
 
@@ -116,10 +118,7 @@ def secret_for(url: str, key: str | None = None) -> str | None:
         return None
     if not (secret.isascii() and secret.isprintable() and " " not in secret):
         raise ConfigError(f"{where} holds no key: one line of letters, digits and signs is expected")
-    if key is None and not _trusted(url):
-        _log.warning("OPENAI_API_KEY is not sent unencrypted to another machine; give the key itself if it shall be")
-        return None
-    return secret
+    return secret if key is not None or _trusted(url) else None
 
 
 def _trusted(url: str) -> bool:

@@ -21,8 +21,9 @@ from engine.conversation import Conversation, Turn
 from engine.endpoints import WavFile
 from engine.endpoints.wav import read_wav
 from engine.errors import ConfigError
-from engine.front import server_url
+from engine.front import secret_for, server_url
 from engine.realtime import events as ev
+from engine.transport.websocket import is_loopback
 
 FAST = 4.0  # times real time with a server that is not ours: its turn detection still hears every pause
 MOST_COMPLAINTS = 10  # of the server, on the terminal; the rest is counted
@@ -53,6 +54,8 @@ def target(options: Namespace) -> str | None:
     options.key = _key(options.key_file)
     _check_files(options)
     url = server_url(options.server, options.key, options.model)
+    if url is not None:
+        secret_for(url, options.key)  # refuses what is no key before any file is opened
     if url is not None and options.responder is not None:
         raise ConfigError("--responder is the brain of the server inside, but a server was named: leave one out")
     return url
@@ -97,21 +100,18 @@ async def run(options: Namespace) -> int:
 
 
 def _key(key_file: str | None) -> str | None:
-    """The key from the file, else None (`connect` finds OPENAI_API_KEY by itself). Never shown in an error."""
-    key = os.environ.get("OPENAI_API_KEY", "")
-    where = "OPENAI_API_KEY"
-    if key_file is not None:
-        where = f"key file {key_file!r}"
-        try:
-            key = Path(key_file).read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
-            raise ConfigError(f"{where} cannot be read: {reason}") from None
-        if not key:
-            raise ConfigError(f"{where} is empty: put the key on its first line")
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ConfigError(f"{where} holds no key: one line of letters, digits and signs is expected")
-    return key if key_file is not None else None
+    """The key from the file; None without one (`connect` finds OPENAI_API_KEY by itself). Never shown in an error."""
+    if key_file is None:
+        return None
+    where = f"key file {key_file!r}"
+    try:
+        key = Path(key_file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"{where} cannot be read: {reason}") from None
+    if not key:
+        raise ConfigError(f"{where} is empty: put the key on its first line")
+    return key
 
 
 def _check_files(options: Namespace) -> None:
@@ -132,8 +132,8 @@ def _announce(options: Namespace) -> None:
         say(f"{why}: the server inside answers, responder {options.responder or 'echo'}")
         return
     parts = urlsplit(options.url)
-    keyed = options.key or os.environ.get("OPENAI_API_KEY")
-    if keyed and parts.scheme == "ws" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+    secret = secret_for(options.url, options.key)
+    if secret and parts.scheme == "ws" and not is_loopback(parts.hostname):
         say(f"the key travels unencrypted to {parts.hostname}: wss:// would protect it")
     if options.fast:
         say(f"this server is not ours: the file is spoken at {FAST:g} times real time, not on a virtual clock")
@@ -173,8 +173,16 @@ def _summary(conversation: Conversation, turns: list[Turn], watcher: Watcher, wh
         "mean_latency_ms": round(fmean(latencies), 1) if latencies else None,
         "seconds": round(conversation.sound.seconds, 3),
         "whole_file": whole,
+        "lost_s": round(_lost_s(conversation), 3),
         "server_errors": watcher.complaints,
     }
+
+
+def _lost_s(conversation: Conversation) -> float:
+    """Seconds of sound that this machine was too busy to take: recorded, or heard and not sent."""
+    pacer = getattr(conversation.sound, "pacer", None)
+    unrecorded = pacer.stats().lost_frames / conversation.sound.duplex.config.capture_rate if pacer is not None else 0.0
+    return float(unrecorded + 0.01 * conversation.stats()[0].lost_records)
 
 
 def _summary_line(summary: dict[str, Any], options: Namespace) -> str:
@@ -184,6 +192,8 @@ def _summary_line(summary: dict[str, Any], options: Namespace) -> str:
     if summary["mean_latency_ms"] is not None:
         parts.append(f"{summary['mean_latency_ms']:.0f} ms from speech to answer on average")
     parts.append(f"{summary['seconds']:.1f} s of sound")
+    if summary["lost_s"]:
+        parts.append(f"{summary['lost_s']:.2f} s of it lost, this machine was too busy")
     written = [path for path in (options.out, options.conversation, options.events) if path]
     return ", ".join(parts) + (f"; wrote {', '.join(written)}" if written else "")
 
