@@ -70,15 +70,15 @@ static void follow_speech(rt_duplex *d, float probability)
 
 static int decide(rt_duplex *d, float probability)
 {
-    static const uint32_t kinds[] = {0, RT_EVENT_DUCKED, RT_EVENT_CONFIRMED, RT_EVENT_RESTORED, RT_EVENT_RELEASED};
     rt_capture *c = &d->capture;
     rt_interrupt_result result;
     uint32_t playing = atomic_load_explicit(&d->playback.playing, memory_order_acquire);
     rt_interrupt_process(rt_duplex_part(d, c->interrupt_offset), probability, playing, rt_playout_newest(rt_duplex_playout(d)), &result);
     atomic_store_explicit(&c->latch, result.latch, memory_order_release);
     atomic_store_explicit(&c->duck, result.duck, memory_order_release);
-    if (result.change != RT_CHANGE_NONE)
-        post(d, kinds[result.change], result.change == RT_CHANGE_CONFIRMED ? result.latch : playing);
+    for (uint32_t i = 0; i < 4; i++) /* bit i of the changes is event DUCKED + i */
+        if (result.change & 1 << i)
+            post(d, RT_EVENT_DUCKED + i, 1 << i == RT_CHANGE_CONFIRMED ? result.latch : playing);
     return result.hold;
 }
 
@@ -108,7 +108,7 @@ static void hop_done(rt_duplex *d)
     c->stats.floor_db = rt_vad_floor_db(vad);
 }
 
-/* The microphone's channel of `frames` device frames as float, NaN and infinities removed. */
+/* The microphone's channel of `frames` device frames as float in [-1, 1], NaN as 0: one pass over what may be 32 channels. */
 static void to_mono(const rt_duplex *d, const void *in, uint32_t first, float *out, uint32_t frames)
 {
     uint32_t channels = d->config.capture_channels;

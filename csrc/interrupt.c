@@ -54,6 +54,13 @@ static void to_idle(rt_interrupt *interrupt)
     interrupt->duck = 0;
 }
 
+static void confirm(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_result *result)
+{
+    interrupt->state = CONFIRMED;
+    interrupt->duck = interrupt->latch = newest;
+    result->change |= RT_CHANGE_CONFIRMED;
+}
+
 static void duck(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_result *result)
 {
     interrupt->state = DUCKED;
@@ -61,6 +68,8 @@ static void duck(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_result *
     interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
     count_speech(interrupt, 1);
     result->change = RT_CHANGE_DUCKED;
+    if (holds(interrupt) && sustained(interrupt))
+        confirm(interrupt, newest, result);
 }
 
 static void while_ducked(rt_interrupt *interrupt, int speech, uint32_t playing, uint32_t newest, rt_interrupt_result *result)
@@ -71,10 +80,8 @@ static void while_ducked(rt_interrupt *interrupt, int speech, uint32_t playing, 
         result->hold = RT_HOLD_SEND;
         result->change = RT_CHANGE_RELEASED;
     } else if (holds(interrupt) && sustained(interrupt)) {
-        interrupt->state = CONFIRMED;
-        interrupt->duck = interrupt->latch = newest;
+        confirm(interrupt, newest, result);
         result->hold = RT_HOLD_SEND;
-        result->change = RT_CHANGE_CONFIRMED;
     } else if (interrupt->quiet_hops * HOP_MS >= interrupt->config.restore_ms) {
         to_idle(interrupt);
         result->hold = RT_HOLD_DROP;

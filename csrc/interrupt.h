@@ -7,8 +7,11 @@
  *   IDLE ──speech while playing──▶ DUCKED ──sustained speech, or 2 s of hold──▶ CONFIRMED ──silence or a newer generation plays──▶ IDLE
  *                                    └──restore_ms without speech, or playback ended──▶ IDLE
  *
- * Sustained: hops of speech count one, hops without speech take half away; confirm_ms of that confirms. From DUCKED the captured sound
- * is held; CONFIRMED sends it, restore drops it (a cough), the end of playback sends it (nothing was left to interrupt).
+ * Sustained: a hop of speech counts 10 ms, a hop without takes 5 ms away, and the hop in which confirm_ms are counted confirms. The onset
+ * counts: speech without a gap confirms in hop ceil(confirm_ms / 10), the one that ducks being hop 1 (100: nine hops after it; 10: in it,
+ * then both changes are reported at once and nothing is held). Likewise restore: in hop ceil(restore_ms / 10) of a row without speech.
+ * From DUCKED the captured sound is held; CONFIRMED sends it, restore drops it (a cough), the end of playback sends it (nothing was left
+ * to interrupt).
  * Policies: EITHER and LOCAL confirm here; SERVER ducks here, leaves the decision to the server and so does not hold; NEVER does
  * nothing. A latch is one number with one writer, so whatever is queued of that generation or older dies however late others wake up.
  *
@@ -24,7 +27,8 @@
 typedef struct rt_interrupt rt_interrupt;
 
 enum rt_policy { RT_POLICY_EITHER = 0, RT_POLICY_LOCAL = 1, RT_POLICY_SERVER = 2, RT_POLICY_NEVER = 3 };
-enum rt_change { RT_CHANGE_NONE = 0, RT_CHANGE_DUCKED = 1, RT_CHANGE_CONFIRMED = 2, RT_CHANGE_RESTORED = 3, RT_CHANGE_RELEASED = 4 };
+/* Bits: DUCKED and CONFIRMED may come together. */
+enum rt_change { RT_CHANGE_NONE = 0, RT_CHANGE_DUCKED = 1, RT_CHANGE_CONFIRMED = 2, RT_CHANGE_RESTORED = 4, RT_CHANGE_RELEASED = 8 };
 
 typedef struct rt_interrupt_config {
     int policy;          /* enum rt_policy */
@@ -37,7 +41,7 @@ typedef struct rt_interrupt_result {
     uint32_t duck;  /* duck what belongs to this generation or an older one; 0: nothing */
     uint32_t latch; /* discard what belongs to this generation or an older one */
     int hold;       /* enum rt_hold, for the gate */
-    int change;     /* enum rt_change */
+    int change;     /* enum rt_change, those of this hop */
 } rt_interrupt_result;
 
 size_t rt_interrupt_size(void);

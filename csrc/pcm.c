@@ -41,37 +41,6 @@ void rt_pcm_from_float(const float *in, int16_t *out, uint32_t samples)
 }
 
 /* Own loops for one and two channels: a constant stride is what lets the compiler use vector shuffles. */
-void rt_pcm_channel(const float *restrict in, uint32_t channels, uint32_t channel, float *restrict out, uint32_t frames)
-{
-    in += channel;
-    if (channels == 1)
-        memcpy(out, in, frames * sizeof *out);
-    else if (channels == 2)
-        for (uint32_t i = 0; i < frames; i++)
-            out[i] = in[2 * (size_t)i];
-    else
-        for (uint32_t i = 0; i < frames; i++)
-            out[i] = in[channels * (size_t)i];
-}
-
-void rt_pcm_downmix(const float *restrict in, uint32_t channels, float *restrict out, uint32_t frames)
-{
-    if (channels == 1)
-        memcpy(out, in, frames * sizeof *out);
-    else if (channels == 2)
-        for (uint32_t i = 0; i < frames; i++)
-            out[i] = 0.5f * (in[2 * (size_t)i] + in[2 * (size_t)i + 1]);
-    else {
-        float share = 1.0f / (float)channels;
-        for (uint32_t i = 0; i < frames; i++, in += channels) {
-            float sum = 0;
-            for (uint32_t c = 0; c < channels; c++)
-                sum += in[c];
-            out[i] = sum * share;
-        }
-    }
-}
-
 void rt_pcm_spread(const float *restrict in, float *restrict out, uint32_t channels, uint32_t frames)
 {
     if (channels == 1)
@@ -83,13 +52,6 @@ void rt_pcm_spread(const float *restrict in, float *restrict out, uint32_t chann
         for (uint32_t i = 0; i < frames; i++, out += channels)
             for (uint32_t c = 0; c < channels; c++)
                 out[c] = in[i];
-}
-
-void rt_pcm_insert(const float *restrict in, float *restrict out, uint32_t channels, uint32_t channel, uint32_t frames)
-{
-    out += channel;
-    for (uint32_t i = 0; i < frames; i++)
-        out[channels * (size_t)i] = in[i];
 }
 
 void rt_pcm_gain(float *samples, uint32_t count, float gain)

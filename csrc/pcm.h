@@ -22,17 +22,8 @@ void rt_pcm_to_float(const int16_t *in, float *out, uint32_t samples) RT_NONBLOC
 /* Nearest int16, halves to even; out of range and infinities clamp, NaN becomes 0. Undoes to_float exactly. */
 void rt_pcm_from_float(const float *in, int16_t *out, uint32_t samples) RT_NONBLOCKING;
 
-/* One channel (0 .. channels-1) of an interleaved buffer. */
-void rt_pcm_channel(const float *in, uint32_t channels, uint32_t channel, float *out, uint32_t frames) RT_NONBLOCKING;
-
-/* The mean of all channels. */
-void rt_pcm_downmix(const float *in, uint32_t channels, float *out, uint32_t frames) RT_NONBLOCKING;
-
 /* One mono buffer into every channel of an interleaved one. */
 void rt_pcm_spread(const float *in, float *out, uint32_t channels, uint32_t frames) RT_NONBLOCKING;
-
-/* Interleaves: mono buffer into one channel, the others stay as they are. */
-void rt_pcm_insert(const float *in, float *out, uint32_t channels, uint32_t channel, uint32_t frames) RT_NONBLOCKING;
 
 /* Times gain, in place. */
 void rt_pcm_gain(float *samples, uint32_t count, float gain) RT_NONBLOCKING;

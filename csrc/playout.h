@@ -11,11 +11,13 @@
  *
  * Running dry. If the item was completed that is its end and nothing is altered. If not, it is an underrun: what was heard last is
  * played on backwards under a 5 ms fade (no click; counted as concealed), and sound comes back under a 5 ms fade once refill_ms are
- * waiting or the item is complete. A new response starts, unaltered, with start_ms waiting or when it is complete.
+ * waiting or the item is complete. A new response starts, unaltered, with start_ms waiting or when it is complete. An interruption
+ * fades what is left of those 5 ms like any other sound; when they are over it is silence at once.
  *
- * Threads: push, complete, open, interrupt, retire belong to the loop thread; process to the playback thread; what others read is one snapshot
- * (a sequence number tells a torn read, which is repeated a bounded number of times). Delay: 0 for PCM, that of the
- * 8 to 24 kHz resampler for G.711; the ledger counts a G.711 sample as played when its centre has left the resampler.
+ * Threads: push, complete, open, interrupt, retire belong to the loop thread (playout.c), process to the playback thread
+ * (playout_sound.c); what others read is one snapshot (a sequence number tells a torn read, which is repeated a bounded number of
+ * times). Delay: 0 for PCM, that of the 8 to 24 kHz resampler for G.711; the ledger counts a G.711 sample as played when its centre
+ * has left the resampler.
  * Work per hop: RT_HOP samples, at most 512 spans played and 1024 discarded. Memory: capacity_frames samples, 8192 spans, 64 items.
  */
 #ifndef RT_PLAYOUT_H
@@ -86,12 +88,13 @@ int rt_playout_read_stats(const rt_playout *playout, rt_playout_stats *stats);
 double rt_playout_latency(const rt_playout *playout); /* samples at RT_RATE */
 /* cdef end */
 
+#include "edge.h"
 #include "resample.h"
 #include "ring.h"
 
 #include <stdatomic.h>
 
-enum { RT_PLAYOUT_EDGE = 120, RT_PLAYOUT_LAG = 64 };
+enum { RT_PLAYOUT_LAG = 64 };
 
 /* A row's fields have one writer each: the loop thread the first group, the playback thread the second. Rows are used again, and the
  * playback thread's counters are never set back: the loop thread remembers where they stood (base_*). */
@@ -133,9 +136,8 @@ struct rt_playout {
     rt_playout_span span; /* taken from the span ring, frames still to go */
     int have_span, at_end, fade_dry;
     uint32_t last_row; /* played last */
-    uint32_t fade_position, fade_frames, rise_left, tail_left;
-    uint32_t recent_count;
-    float recent[RT_PLAYOUT_EDGE];
+    uint32_t fade_position, fade_frames;
+    rt_edge edge;
     uint32_t lag_first, lag_count, lag_total, lag_tail;
     rt_playout_lag lag[RT_PLAYOUT_LAG];
 

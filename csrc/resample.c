@@ -233,15 +233,9 @@ uint32_t rt_resample_out(const rt_resample *r, uint32_t frames)
     return end > begin ? (uint32_t)((end - begin + r->down - 1) / r->down) : 0;
 }
 
-uint32_t rt_resample_out_max(const rt_resample *r, uint32_t frames)
+/* The fewest input samples after which process() will have written out_frames (not 0) more. */
+static uint32_t needed(const rt_resample *r, uint32_t out_frames)
 {
-    return (uint32_t)(((uint64_t)frames * r->up + r->down - 1) / r->down);
-}
-
-uint32_t rt_resample_needed(const rt_resample *r, uint32_t out_frames)
-{
-    if (!out_frames)
-        return 0;
     return (uint32_t)(r->wait + (r->phase + (uint64_t)(out_frames - 1) * r->down) / r->up + 1);
 }
 
@@ -250,7 +244,7 @@ static uint32_t tail_in(const rt_resample *r)
 {
     if (!r->taps)
         return 0;
-    return r->up > r->down ? HALF_LENGTH : rt_resample_needed(r, HALF_LENGTH);
+    return r->up > r->down ? HALF_LENGTH : needed(r, HALF_LENGTH);
 }
 
 uint32_t rt_resample_tail(const rt_resample *r)
@@ -274,14 +268,4 @@ uint32_t rt_resample_flush(rt_resample *r, float *out, uint32_t out_capacity)
 double rt_resample_latency(const rt_resample *r)
 {
     return r->taps ? (double)HALF_LENGTH / (r->rate_in < r->rate_out ? r->rate_in : r->rate_out) : 0.0;
-}
-
-uint32_t rt_resample_latency_frames(const rt_resample *r, uint32_t *denominator)
-{
-    *denominator = 1;
-    if (!r->taps)
-        return 0;
-    if (r->up > r->down)
-        *denominator = r->down;
-    return r->up > r->down ? HALF_LENGTH * r->up : HALF_LENGTH;
 }

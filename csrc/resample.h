@@ -42,12 +42,6 @@ uint32_t rt_resample_process(rt_resample *r, const float *in, uint32_t frames, f
 /* What the next process() of `frames` samples will write, exactly. */
 uint32_t rt_resample_out(const rt_resample *r, uint32_t frames) RT_NONBLOCKING;
 
-/* The most that any process() of `frames` samples can write: ceil(frames * L / M). */
-uint32_t rt_resample_out_max(const rt_resample *r, uint32_t frames) RT_NONBLOCKING;
-
-/* The fewest input samples after which process() will have written out_frames more, for a side that fills a buffer. */
-uint32_t rt_resample_needed(const rt_resample *r, uint32_t out_frames) RT_NONBLOCKING;
-
 /* Ends the stream: writes the tail still in the filter, rt_resample_tail() samples, and resets. The whole stream is
  * then ceil((C * L + 24 * max(L, M)) / M) samples, none of the input's end missing. What finds no room is lost. */
 uint32_t rt_resample_flush(rt_resample *r, float *out, uint32_t out_capacity) RT_NONBLOCKING;
@@ -57,10 +51,6 @@ uint32_t rt_resample_tail(const rt_resample *r) RT_NONBLOCKING;
 
 /* Group delay in seconds: 24 / the lower rate, 0 for equal rates. */
 double rt_resample_latency(const rt_resample *r) RT_NONBLOCKING;
-
-/* Group delay in output frames, exactly: the returned numerator over *denominator. A whole number when the rate goes
- * down, or up by a whole factor. */
-uint32_t rt_resample_latency_frames(const rt_resample *r, uint32_t *denominator) RT_NONBLOCKING;
 /* cdef end */
 
 enum {

@@ -76,7 +76,8 @@ uint32_t rt_ring_write(rt_ring *ring, const void *elements, uint32_t count) RT_N
     uint32_t moved = least(count, rt_ring_writable(ring));
     uint32_t first = least(moved, until_wrap(ring, written));
     memcpy(element(ring, written), elements, (size_t)first * ring->element_bytes);
-    memcpy(ring->data, (const unsigned char *)elements + (size_t)first * ring->element_bytes, (size_t)(moved - first) * ring->element_bytes);
+    const unsigned char *rest = (const unsigned char *)elements + (size_t)first * ring->element_bytes;
+    memcpy(ring->data, rest, (size_t)(moved - first) * ring->element_bytes);
     rt_ring_commit(ring, moved);
     return moved;
 }
@@ -89,27 +90,15 @@ uint32_t rt_ring_readable(const rt_ring *ring) RT_NONBLOCKING
     return waiting(written, taken);
 }
 
-const void *rt_ring_peek(const rt_ring *ring, uint32_t *count) RT_NONBLOCKING
-{
-    uint32_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
-    *count = least(*count, least(rt_ring_readable(ring), until_wrap(ring, taken)));
-    return ring->data + (size_t)(taken & ring->mask) * ring->element_bytes;
-}
-
-void rt_ring_release(rt_ring *ring, uint32_t count) RT_NONBLOCKING
-{
-    uint32_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
-    /* release: the copies are done before the writer may use the places again */
-    atomic_store_explicit(&ring->taken, taken + count, memory_order_release);
-}
-
 uint32_t rt_ring_read(rt_ring *ring, void *elements, uint32_t count) RT_NONBLOCKING
 {
     uint32_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
     uint32_t moved = least(count, rt_ring_readable(ring));
     uint32_t first = least(moved, until_wrap(ring, taken));
     memcpy(elements, element(ring, taken), (size_t)first * ring->element_bytes);
-    memcpy((unsigned char *)elements + (size_t)first * ring->element_bytes, ring->data, (size_t)(moved - first) * ring->element_bytes);
-    rt_ring_release(ring, moved);
+    unsigned char *rest = (unsigned char *)elements + (size_t)first * ring->element_bytes;
+    memcpy(rest, ring->data, (size_t)(moved - first) * ring->element_bytes);
+    /* release: the copies are done before the writer may use the places again */
+    atomic_store_explicit(&ring->taken, taken + moved, memory_order_release);
     return moved;
 }

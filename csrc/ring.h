@@ -5,8 +5,8 @@
  * A short count is a normal answer: the writer decides what to do when the ring is full, the reader when it is empty.
  * Any byte pattern is a legal element, so nothing else can go wrong. Work: one or two memcpy of what is moved.
  *
- * Writer's side: rt_ring_writable, rt_ring_write, rt_ring_reserve + rt_ring_commit. Reader's side: rt_ring_readable, rt_ring_read,
- * rt_ring_peek + rt_ring_release. Both sides may ask for the capacity.
+ * Writer's side: rt_ring_writable, rt_ring_write, rt_ring_reserve + rt_ring_commit. Reader's side: rt_ring_readable, rt_ring_read.
+ * Both sides may ask for the capacity.
  */
 #ifndef RT_RING_H
 #define RT_RING_H
@@ -34,9 +34,6 @@ void rt_ring_commit(rt_ring *ring, uint32_t count) RT_NONBLOCKING;
 /* Reader. Elements waiting now (may grow at any time), and copy out up to `count`; returns how many were given. */
 uint32_t rt_ring_readable(const rt_ring *ring) RT_NONBLOCKING;
 uint32_t rt_ring_read(rt_ring *ring, void *elements, uint32_t count) RT_NONBLOCKING;
-/* Reader, without a copy: up to `*count` elements in one piece (sets *count), given back by release. */
-const void *rt_ring_peek(const rt_ring *ring, uint32_t *count) RT_NONBLOCKING;
-void rt_ring_release(rt_ring *ring, uint32_t count) RT_NONBLOCKING;
 /* cdef end */
 
 #include <stdatomic.h>

@@ -42,7 +42,6 @@ void rt_vad_reset(rt_vad *vad)
     vad->least_now = START_FLOOR;
     vad->block = vad->hops_in_block = 0;
     vad->floor_db = -55.0f;
-    vad->level_db = -100.0f;
 }
 
 static inline float step(rt_biquad *section, float x)
@@ -88,11 +87,11 @@ float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING
     vad->energy[2] = vad->energy[1];
     vad->energy[1] = vad->energy[0];
     vad->energy[0] = band_energy(vad, hop);
-    vad->level_db = 10.0f * log10f(0.5f * (vad->energy[0] + vad->energy[1]) + 1e-10f);
+    float level_db = 10.0f * log10f(0.5f * (vad->energy[0] + vad->energy[1]) + 1e-10f);
     /* compared with the floor before this hop: a soft beginning must not pull its own measure up */
-    float above = vad->level_db - vad->floor_db;
+    float above = level_db - vad->floor_db;
     follow_floor(vad);
-    if (vad->level_db < LEAST_LEVEL_DB)
+    if (level_db < LEAST_LEVEL_DB)
         return 0.0f;
     return 1.0f / (1.0f + expf(-SLOPE_PER_DB * (above - BALANCED_DB)));
 }
@@ -104,5 +103,3 @@ uint32_t rt_vad_latency(const rt_vad *vad)
 }
 
 float rt_vad_floor_db(const rt_vad *vad) { return vad->floor_db; }
-
-float rt_vad_level_db(const rt_vad *vad) { return vad->level_db; }

@@ -25,7 +25,6 @@ void rt_vad_reset(rt_vad *vad);
 float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING;
 uint32_t rt_vad_latency(const rt_vad *vad); /* samples the decision lags at most */
 float rt_vad_floor_db(const rt_vad *vad);   /* the tracked floor, dBFS in the band */
-float rt_vad_level_db(const rt_vad *vad);   /* the last 20 ms, dBFS in the band */
 /* cdef end */
 
 enum { RT_VAD_BLOCKS = 15, RT_VAD_BLOCK_HOPS = 10 };
@@ -40,7 +39,7 @@ struct rt_vad {
     float least[RT_VAD_BLOCKS];    /* least 30 ms energy of each finished 100 ms block, a circle */
     float least_now;               /* of the block under way */
     uint32_t block, hops_in_block;
-    float floor_db, level_db;
+    float floor_db;
 };
 
 #endif

@@ -3,6 +3,7 @@
  * The reader arms it (rt_wakeup_arm) when it is about to wait; an audio thread, after its output is filled, writes one byte to the
  * descriptor, once per arming. The descriptor is the non-blocking write end of a pipe or socket that the caller owns, -1 for none; a full
  * or closed pipe is ignored. Each audio thread has a `fired` of its own, so every variable has one writer.
+ * The owner must have SIGPIPE ignored before the reading end may close; Python does so, a program in C alone has to.
  */
 #ifndef RT_WAKEUP_H
 #define RT_WAKEUP_H

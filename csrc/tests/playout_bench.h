@@ -37,7 +37,7 @@ typedef struct bench {
     uint32_t pushed, taken;
 
     /* what the plain book knows of the sound */
-    float recent[RT_PLAYOUT_EDGE];
+    float recent[RT_EDGE];
     uint32_t recent_count, tail, rise, fade, sounds;
     int fading, fade_dry;
     float last; /* output sample before this hop */
@@ -143,11 +143,11 @@ static inline float next_sample(bench *b)
 static inline void note(bench *b, float value)
 {
     memmove(b->recent, b->recent + 1, sizeof b->recent - sizeof *b->recent);
-    b->recent[RT_PLAYOUT_EDGE - 1] = value;
-    b->recent_count += b->recent_count < RT_PLAYOUT_EDGE;
+    b->recent[RT_EDGE - 1] = value;
+    b->recent_count += b->recent_count < RT_EDGE;
 }
 
-static inline float edge(uint32_t left) { return (float)(0.5 + 0.5 * cos(PI * (left - 0.5) / RT_PLAYOUT_EDGE)); }
+static inline float edge(uint32_t left) { return (float)(0.5 + 0.5 * cos(PI * (left - 0.5) / RT_EDGE)); }
 
 static inline float risen(bench *b, float value) { return b->rise > 0 ? value * edge(b->rise--) : value; }
 
@@ -155,8 +155,8 @@ static inline float tail_sample(bench *b)
 {
     if (b->tail == 0)
         return 0.0f;
-    uint32_t k = RT_PLAYOUT_EDGE - b->tail--;
-    return k < b->recent_count ? b->recent[RT_PLAYOUT_EDGE - 1 - k] * edge(k + 1) : 0.0f;
+    uint32_t k = RT_EDGE - b->tail--;
+    return k < b->recent_count ? b->recent[RT_EDGE - 1 - k] * edge(k + 1) : 0.0f;
 }
 
 static inline void compare(const bench *b, int i, float wanted)
@@ -184,7 +184,7 @@ static inline void check_fade_hop(bench *b, uint32_t dead, uint64_t faded, uint6
             if (i == faded && !b->fade_dry) {
                 CHECK(head(b) == NULL || head(b)->generation > dead); /* nothing of it may be left behind */
                 b->fade_dry = 1;
-                b->tail = RT_PLAYOUT_EDGE;
+                b->tail = RT_EDGE;
             }
             x = tail_sample(b);
         }
@@ -208,7 +208,7 @@ static inline void check_fade_hop(bench *b, uint32_t dead, uint64_t faded, uint6
 static inline void check_plain_hop(bench *b, uint32_t dead, int before, int after, uint64_t played, uint64_t discarded)
 {
     if (played > 0 && before != RT_PLAYING) {
-        b->rise = before == RT_STARVED ? RT_PLAYOUT_EDGE : 0;
+        b->rise = before == RT_STARVED ? RT_EDGE : 0;
         b->underruns += before == RT_STARVED;
         b->recent_count = 0;
     }
@@ -229,7 +229,7 @@ static inline void check_plain_hop(bench *b, uint32_t dead, int before, int afte
         drop_head(b, &discarded);
     CHECK_EQUAL(discarded, 0);
     if (after == RT_STARVED && (played > 0 || before == RT_PLAYING)) {
-        b->tail = RT_PLAYOUT_EDGE;
+        b->tail = RT_EDGE;
         b->rise = 0;
     }
     if (played < RT_HOP && (before == RT_PLAYING || played > 0))
@@ -281,13 +281,13 @@ static inline void step(bench *b)
     int was = before.state;
     if (!b->fading && before.generation != 0 && before.generation <= dead) {
         CHECK_EQUAL(after.interruptions, before.interruptions + 1);
-        if (was == RT_STARVED) { /* nothing sounds but its tail */
+        if (was == RT_STARVED && b->tail == 0) { /* nothing sounds */
             was = RT_SILENT;
             b->rise = 0;
         } else {
             b->fading = 1;
             b->fade = 0;
-            b->fade_dry = 0;
+            b->fade_dry = was == RT_STARVED; /* only its tail sounds */
             b->sounds = before.generation;
         }
     } else {

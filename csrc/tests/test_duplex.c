@@ -285,9 +285,28 @@ static void bad_arguments(void)
     free(d);
 }
 
+/* confirm_ms: 10. The onset ducks and confirms, and the fade begins in the same block. */
+static void an_onset_may_be_enough(void)
+{
+    rt_duplex_config config = usual();
+    config.interrupt.confirm_ms = 10;
+    room *r = enter(&config, 240000);
+    for (int i = 0; i < 20; i++)
+        hop(r, 0);
+    hop(r, 1);
+    CHECK(saw(r, RT_EVENT_DUCKED, 1) && saw(r, RT_EVENT_CONFIRMED, 1) && saw(r, RT_EVENT_FADING, 1));
+    CHECK_EQUAL(r->event_count, 3);
+    CHECK(r->record_count == 1 && r->records[0].flags == 0 && !is_silent_record(&r->records[0])); /* nothing is held */
+    hop(r, 1);
+    hop(r, 1);
+    CHECK(peak(r) == 0.0f);
+    leave(r);
+}
+
 int main(void)
 {
     a_barge_in();
+    an_onset_may_be_enough();
     a_cough();
     a_reply_that_ends_under_the_duck();
     mute_is_heard_as_silence();

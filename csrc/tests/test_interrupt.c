@@ -143,18 +143,36 @@ static void every_time_in_hops(void)
     for (uint32_t ms = 10; ms <= 1000; ms += 10) {
         rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, ms, 2 * ms};
         rt_interrupt *i = make(&config);
-        uint32_t hops = 1, wanted = ms / 10 < 2 ? 2 : ms / 10; /* the onset ducks; the next hop is the first that can confirm */
-        for (hop(i, 1, 1, 1); hops < 300; hops++)
-            if (hop(i, 1, 1, 1).change == RT_CHANGE_CONFIRMED)
-                break;
-        CHECK_EQUAL(hops + 1, wanted);
+        uint32_t hops = 1;
+        while (hops < 300 && !(hop(i, 1, 1, 1).change & RT_CHANGE_CONFIRMED))
+            hops++;
+        CHECK_EQUAL(hops, ms / 10); /* the onset is the first of them */
         rt_interrupt_reset(i);
+        if (ms == 10)
+            i->config.confirm_ms = 20; /* or it would be confirmed, and not be restored */
         for (hop(i, 1, 1, 1), hops = 1; hops < 300; hops++)
             if (hop(i, 0, 1, 1).change != RT_CHANGE_NONE)
                 break;
         CHECK_EQUAL(hops, 2 * ms / 10 < 199 ? 2 * ms / 10 : 199); /* restore, or the longest hold before it */
         free(i);
     }
+}
+
+static void confirms_in_the_hop_of_the_onset(void)
+{
+    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 10, 300};
+    rt_interrupt *i = make(&config);
+    IS(hop(i, 1, 2, 3), RT_CHANGE_DUCKED | RT_CHANGE_CONFIRMED, 3, 3, RT_HOLD_OFF);
+    IS(hop(i, 1, 2, 3), RT_CHANGE_NONE, 3, 3, RT_HOLD_OFF);
+    IS(hop(i, 1, 4, 4), RT_CHANGE_DUCKED | RT_CHANGE_CONFIRMED, 4, 4, RT_HOLD_OFF); /* and a newer one likewise */
+    config.confirm_ms = 11; /* rounded up */
+    rt_interrupt_init(i, &config);
+    IS(hop(i, 1, 2, 3), RT_CHANGE_DUCKED, 3, 0, RT_HOLD_ON);
+    IS(hop(i, 1, 2, 3), RT_CHANGE_CONFIRMED, 3, 3, RT_HOLD_SEND);
+    config.confirm_ms = 10, config.policy = RT_POLICY_SERVER; /* the server's to decide, still */
+    rt_interrupt_init(i, &config);
+    IS(hop(i, 1, 2, 3), RT_CHANGE_DUCKED, 3, 0, RT_HOLD_OFF);
+    free(i);
 }
 
 static void bad_arguments(void)
@@ -196,8 +214,8 @@ static void random_walk(unsigned long long seed)
         rt_interrupt_result r = hop(i, speech, playing, newest), again = hop(copy, speech, playing, newest);
         CHECK(memcmp(&r, &again, sizeof r) == 0);
         CHECK(r.latch >= latch && r.latch <= newest);
-        CHECK(r.latch == latch || r.change == RT_CHANGE_CONFIRMED);
-        CHECK(r.change != RT_CHANGE_DUCKED || (speech && playing && duck <= newest));
+        CHECK(r.latch == latch || (r.change & RT_CHANGE_CONFIRMED));
+        CHECK(!(r.change & RT_CHANGE_DUCKED) || (speech && playing && duck <= newest));
         CHECK(r.duck <= newest && (r.duck == 0 || r.duck >= duck || duck == 0));
         CHECK((r.duck == 0) == (i->state == 0)); /* idle: nothing is ducked */
         CHECK(r.change != RT_CHANGE_RESTORED || r.latch == latch);
@@ -213,7 +231,7 @@ static void random_walk(unsigned long long seed)
         if (r.hold == RT_HOLD_ON && !holding)
             held = 1;
         holding = r.hold == RT_HOLD_ON;
-        confirmed += r.change == RT_CHANGE_CONFIRMED;
+        confirmed += (r.change & RT_CHANGE_CONFIRMED) != 0;
         latch = r.latch;
         duck = r.duck;
     }
@@ -233,6 +251,7 @@ int main(void)
     newer_generation_after_a_confirmed_one();
     policies();
     every_time_in_hops();
+    confirms_in_the_hop_of_the_onset();
     bad_arguments();
     unsigned long long seed = 1234567;
     printf("seed %llu\n", seed);

@@ -31,6 +31,37 @@ static void fade_is_a_raised_cosine(void)
     }
 }
 
+/* Interrupted as its 5 ms tail sounds, or after it: silent when the fade is over, at once when nothing sounds. */
+static void a_tail_obeys_the_fade(void)
+{
+    static const uint32_t fades[] = {1, 2, 3, 4, 5, 20};
+    for (int f = 0; f < 6; f++)
+        for (uint32_t heard = 100; heard <= 239; heard += 1 + (heard < 237) * 15) {
+            rt_playout_config config = usual;
+            config.fade_ms = fades[f];
+            bench *b = begin(&config);
+            open_generation(b);
+            push(b, new_item(b, 1), constant, heard);
+            step(b);
+            rt_playout_stats stats;
+            rt_playout_read_stats(b->playout, &stats);
+            CHECK_EQUAL(stats.state, RT_STARVED);
+            float before = b->hop[RT_HOP - 1];
+            b->latch = 1;
+            push(b, 1, constant, 240); /* too late to sound */
+            step(b);
+            rt_playout_read_stats(b->playout, &stats);
+            uint32_t left = heard > 120 ? heard - 120 : 0, most = fades[f] * 24 < left ? fades[f] * 24 : left;
+            CHECK_EQUAL(stats.state, left == 0 || fades[f] <= 10 ? RT_SILENT : RT_FADING);
+            CHECK_EQUAL(stats.concealed, (left ? RT_HOP - heard : RT_EDGE) + most);
+            for (uint32_t i = 0; i < RT_HOP; before = b->hop[i++])
+                CHECK(i < most ? b->hop[i] > 0.0f && b->hop[i] <= before : b->hop[i] == 0.0f);
+            step(b);
+            CHECK_EQUAL(b->books[1].discarded, 240);
+            end(b);
+        }
+}
+
 static void late_deltas_are_never_heard(void)
 {
     bench *b = begin(&usual);
@@ -258,6 +289,7 @@ int main(void)
     for (int i = 0; i < 48000; i++)
         constant[i] = 16384;
     fade_is_a_raised_cosine();
+    a_tail_obeys_the_fade();
     late_deltas_are_never_heard();
     a_foreign_end_is_no_end();
     starts_and_refills_when_told();

@@ -130,10 +130,7 @@ static void check_cuts(const pair *p, unsigned long long seed)
     while (taken < frames) {
         uint32_t now = check_random(&seed) % (check_random(&seed) % 8 ? 64 : 1500);
         now = now < frames - taken ? now : frames - taken;
-        uint32_t forecast = rt_resample_out(r, now), more = 1 + check_random(&seed) % 50;
-        uint32_t needed = rt_resample_needed(r, more);
-        CHECK(rt_resample_out(r, needed) >= more && rt_resample_out(r, needed - 1) < more);
-        CHECK(forecast <= rt_resample_out_max(r, now));
+        uint32_t forecast = rt_resample_out(r, now);
         uint32_t got = rt_resample_process(r, in + taken, now, again + written, MOST_OUT - written);
         CHECK_EQUAL(got, forecast);
         taken += now;
@@ -166,10 +163,9 @@ static void check_copy_in_mid_stream(const pair *p)
 static void check_flush(const pair *p)
 {
     rt_resample *r = resampler(p->rate_in, p->rate_out);
-    uint32_t frames = p->rate_in / 100 + 3, denominator, span = r->up > r->down ? r->up : r->down;
-    double delay = (double)rt_resample_latency_frames(r, &denominator) / denominator, moment = 0, sum = 0;
+    uint32_t frames = p->rate_in / 100 + 3, span = r->up > r->down ? r->up : r->down;
+    double delay = rt_resample_latency(r) * p->rate_out, moment = 0, sum = 0;
 
-    CHECK_NEAR(delay / p->rate_out, rt_resample_latency(r), 1e-9);
     for (int run = 0; run < 2; run++) { /* the second run shows that flush leaves a fresh stream */
         memset(in, 0, frames * sizeof *in);
         in[frames - 1] = 1.0f;
@@ -261,7 +257,6 @@ static void check_equal_rates(void)
     CHECK_EQUAL(rt_resample_process(r, in, 1000, out, MOST_OUT), 1000);
     CHECK(memcmp(in, out, 1000 * sizeof *in) == 0);
     CHECK_EQUAL(rt_resample_out(r, 17), 17);
-    CHECK_EQUAL(rt_resample_needed(r, 17), 17);
     CHECK_EQUAL(rt_resample_flush(r, out, MOST_OUT), 0);
     free(r);
 }

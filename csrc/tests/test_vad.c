@@ -33,7 +33,6 @@ static void silence_is_zero(void)
     for (int i = 0; i < 300; i++)
         CHECK(rt_vad_process(vad, hop) == 0.0f);
     CHECK_NEAR(rt_vad_floor_db(vad), -65.0, 0.01);
-    CHECK(rt_vad_level_db(vad) <= -99.0f);
     CHECK(rt_vad_latency(vad) == 2 * RT_HOP);
     free(vad);
 }
@@ -50,7 +49,6 @@ static void tone_burst_is_found_and_left(void)
         tone(hop, 500.0, 0.1);
         CHECK(rt_vad_process(vad, hop) > 0.9f);
     }
-    CHECK_NEAR(rt_vad_level_db(vad), -23.0, 0.5);
     memset(hop, 0, sizeof hop);
     rt_vad_process(vad, hop);
     rt_vad_process(vad, hop);
