@@ -64,7 +64,7 @@ sanitize-python: env
 	cd $(SITE) && PYTHONPATH=$$($(abspath $(BIN))/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") \
 	    LD_PRELOAD=$$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 	    $$($(abspath $(BIN))/python -c "import sys; print(sys._base_executable)") -m pytest -q -p no:cacheprovider \
-	    tests/audio tests/conversation/test_teardown.py
+	    tests/audio tests/conversation/test_failures.py tests/conversation/test_interruption.py
 
 wheel: env
 	$(BIN)/python -m build --outdir dist .

@@ -66,6 +66,20 @@ def check_response_create(event: ev.ResponseCreate, effective: Mapping[str, Any]
             raise problems.invalid_type("response.conversation", "a string", conversation)
         message = f"Invalid value: '{conversation[:80]}'. Supported values are: 'auto' and 'none'."
         raise problems.invalid_value("response.conversation", message)
+    _check_input(response.get("input"))
+
+
+def _check_input(entries: Any) -> None:
+    if entries is None:
+        return
+    if not isinstance(entries, list):
+        raise problems.invalid_type("response.input", "an array", entries)
+    for number, entry in enumerate(entries):
+        where = f"response.input[{number}]"
+        if not isinstance(entry, dict):
+            raise problems.invalid_type(where, "an object", entry)
+        if entry.get("type") != "item_reference":
+            _check_item(where, entry)
 
 
 def _check_known(state: State, doing: str, item_id: str) -> None:
@@ -117,45 +131,51 @@ _REQUIRED = {
 
 
 def _check_create(state: State, event: ev.ConversationItemCreate) -> None:
-    item = event.item
-    kind = item.get("type", UNSET)
-    if kind is UNSET:
-        raise problems.missing("item.type")
-    if not isinstance(kind, str):
-        raise problems.invalid_type("item.type", "a string", kind)
-    if kind not in _ITEM_TYPES:
-        names = "', '".join(sorted(_ITEM_TYPES))
-        raise problems.invalid_value("item.type", f"Invalid value: '{kind[:80]}'. Supported values are: '{names}'.")
-    for name in _REQUIRED.get(kind, ()):
-        if name not in item:
-            raise problems.missing(f"item.{name}")
-    if "id" in item and not isinstance(item["id"], str) and item["id"] is not None:
-        raise problems.invalid_type("item.id", "a string", item["id"])
-    if kind == "message":
-        _check_message(item)
+    kind = _check_item("item", event.item)
     if state.role is Role.SERVER:
         _check_place(state, event, kind)
 
 
-def _check_message(item: ev.Object) -> None:
+def _check_item(where: str, item: ev.Object) -> str:
+    """Check one item, of the conversation or of response.input, that stands at `where`; gives its type."""
+    kind = item.get("type", UNSET)
+    if kind is UNSET:
+        raise problems.missing(f"{where}.type")
+    if not isinstance(kind, str):
+        raise problems.invalid_type(f"{where}.type", "a string", kind)
+    if kind not in _ITEM_TYPES:
+        names = "', '".join(sorted(_ITEM_TYPES))
+        raise problems.invalid_value(f"{where}.type", f"Invalid value: '{kind[:80]}'. Supported values are: '{names}'.")
+    for name in _REQUIRED.get(kind, ()):
+        if name not in item:
+            raise problems.missing(f"{where}.{name}")
+    if "id" in item and not isinstance(item["id"], str) and item["id"] is not None:
+        raise problems.invalid_type(f"{where}.id", "a string", item["id"])
+    if kind == "message":
+        _check_message(where, item)
+    return kind
+
+
+def _check_message(where: str, item: ev.Object) -> None:
     role = item["role"]
     allowed = _PARTS_OF_ROLE.get(role) if isinstance(role, str) else None
     if allowed is None:
         names = "', '".join(_PARTS_OF_ROLE)
-        raise problems.invalid_value("item.role", f"Invalid value: '{role!s:.80}'. Supported values are: '{names}'.")
+        text = f"Invalid value: '{role!s:.80}'. Supported values are: '{names}'."
+        raise problems.invalid_value(f"{where}.role", text)
     content = item["content"]
     if not isinstance(content, list):
-        raise problems.invalid_type("item.content", "an array", content)
+        raise problems.invalid_type(f"{where}.content", "an array", content)
     for index, part in enumerate(content):
-        where = f"item.content[{index}]"
+        place = f"{where}.content[{index}]"
         if not isinstance(part, dict):
-            raise problems.invalid_type(where, "an object", part)
+            raise problems.invalid_type(place, "an object", part)
         if "type" not in part:
-            raise problems.missing(f"{where}.type")
+            raise problems.missing(f"{place}.type")
         if not isinstance(part["type"], str) or part["type"] not in allowed:
             names = "', '".join(sorted(allowed))
             text = f"Invalid value: '{part['type']!s:.80}'. Supported values are: '{names}'."
-            raise problems.invalid_value(f"{where}.type", text)
+            raise problems.invalid_value(f"{place}.type", text)
 
 
 def _check_place(state: State, event: ev.ConversationItemCreate, kind: str) -> None:

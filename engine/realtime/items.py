@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.errors import ConfigError
 from engine.realtime import events as ev
-from engine.realtime.output import OutputItem
+from engine.realtime.output import MAX_KIND, OutputItem
 
 MAX_ITEMS = 4096
 """Items remembered by default. One more and the oldest finished one is forgotten: it then counts as unknown."""
@@ -25,17 +25,17 @@ class Item:
     done: bool = False
     bytes_per_ms: int = 48
     output: OutputItem | None = None  # of a response; its audio_bytes give the lengths
-    kept_ms: dict[int, int] = field(default_factory=dict)  # content_index -> length after truncation
+    kept_ms: dict[int, int] = field(default_factory=dict)  # content_index -> length after truncation; see keep()
 
     def audio_ms(self, content_index: int = 0) -> int:
         """Whole milliseconds of model audio sent or received for this part, less what was truncated; 0 for none."""
         received = self.output.audio_bytes.get(content_index, 0) // self.bytes_per_ms if self.output else 0
         return min(received, self.kept_ms.get(content_index, received))
 
-    @property
-    def is_assistant_message(self) -> bool:
-        """Whether it is a message of the model."""
-        return self.kind == "message" and self.role == "assistant"
+    def keep(self, content_index: int, milliseconds: int) -> None:
+        """Only this much of the part's audio stands. Parts without audio have no entry: their number has no bound."""
+        if self.output is not None and content_index in self.output.audio_bytes:
+            self.kept_ms[content_index] = max(0, milliseconds)
 
 
 class Items:
@@ -49,7 +49,7 @@ class Items:
         """Items dropped because the list was full."""
         self._order: list[str] = []
         self._items: dict[str, Item] = {}
-        self._calls: dict[str, str] = {}  # call_id -> item_id of the function_call
+        self._calls: dict[str, int] = {}  # call_id -> how many function_calls have it; at most one entry per item
 
     def __len__(self) -> int:
         return len(self._order)
@@ -94,13 +94,13 @@ class Items:
         return entry
 
     def describe(self, entry: Item, item: ev.Object) -> None:
-        """Take over what an item object says about itself."""
-        entry.kind = ev.text_of(item, "type")[:64] or entry.kind
-        entry.role = ev.text_of(item, "role")[:64] or entry.role
+        """Take over what an item object says about itself. A new call_id takes the place of the old one."""
+        self._count_call(entry, -1)
+        entry.kind = ev.text_of(item, "type")[:MAX_KIND] or entry.kind
+        entry.role = ev.text_of(item, "role")[:MAX_KIND] or entry.role
         call_id = ev.text_of(item, "call_id")
         entry.call_id = call_id if ev.usable_id(call_id) else entry.call_id
-        if entry.kind == "function_call" and entry.call_id:
-            self._calls[entry.call_id] = entry.item_id
+        self._count_call(entry, 1)
 
     def remove(self, item_id: str) -> None:
         """Take an item out; nothing happens when it is unknown."""
@@ -109,8 +109,14 @@ class Items:
             return
         self._order.pop(self._position(item_id))
         del self._items[item_id]
-        if self._calls.get(entry.call_id) == item_id:
-            del self._calls[entry.call_id]
+        self._count_call(entry, -1)
+
+    def _count_call(self, entry: Item, change: int) -> None:
+        if entry.kind != "function_call" or not entry.call_id:
+            return
+        count = self._calls.pop(entry.call_id, 0) + change
+        if count > 0:
+            self._calls[entry.call_id] = count
 
     def _position(self, item_id: str | None) -> int:
         for position in range(len(self._order) - 1, -1, -1):

@@ -24,7 +24,7 @@ from engine.realtime.session import bytes_per_ms, merge_report
 from engine.realtime.transitions import LIFE_EVENTS, Session, Slot, Turn, following
 
 MAX_OUT_OF_BAND = 16
-"""Out-of-band responses asked for or running at a time; one more is refused."""
+"""Out-of-band responses asked for or running at a time, by default and at most; one more is refused."""
 MAX_FINISHED = 256
 """Ids of finished responses remembered, to tell a late event from a strange one; the oldest goes first."""
 
@@ -40,7 +40,15 @@ def out_of_band_request(event: ev.ResponseCreate) -> bool:
 class Ledger:
     """Session state. See Protocol for what the attributes mean."""
 
-    def __init__(self, role: Role, ids: Callable[[str], str], *, call: bool, max_items: int | None) -> None:
+    def __init__(
+        self,
+        role: Role,
+        ids: Callable[[str], str],
+        *,
+        call: bool,
+        max_items: int | None,
+        max_out_of_band: int | None,
+    ) -> None:
         self.role = role
         self.ids = ids
         self.call = call
@@ -50,7 +58,8 @@ class Ledger:
         self.effective: Mapping[str, Any] = MappingProxyType({})
         self.items = Items(MAX_ITEMS if max_items is None else max_items)
         self.response: Response | None = None
-        self.out_of_band: dict[str, Response] = {}  # at most MAX_OUT_OF_BAND
+        self.max_out_of_band = MAX_OUT_OF_BAND if max_out_of_band is None else min(max_out_of_band, MAX_OUT_OF_BAND)
+        self.out_of_band: dict[str, Response] = {}  # at most max_out_of_band
         self.audio_started = False
         self._requests: list[ev.ResponseCreate] = []  # accepted, response.created not seen; 1 + MAX_OUT_OF_BAND
         self._reserved_id = ""
@@ -114,9 +123,8 @@ class Ledger:
         client_rules.check_response_create(event, self.effective)
         if out_of_band_request(event):
             asked = sum(map(out_of_band_request, self._requests))
-            if asked + len(self.out_of_band) >= MAX_OUT_OF_BAND:
-                message = f"At most {MAX_OUT_OF_BAND} out-of-band responses may run at a time."
-                raise problems.invalid_value("response.conversation", message)
+            if asked + len(self.out_of_band) >= self.max_out_of_band:
+                raise problems.too_many_responses(self.max_out_of_band)
             self._requests.append(event)
             return
         after = following(self.slot, event.type)
@@ -148,8 +156,8 @@ class Ledger:
         out_of_band = self._is_out_of_band(event.response)
         response = Response(response_id, not out_of_band, bytes_per_ms(event.response, self.effective))
         if out_of_band:
-            if len(self.out_of_band) >= MAX_OUT_OF_BAND:
-                raise ProtocolError(f"more than {MAX_OUT_OF_BAND} out-of-band responses")
+            if len(self.out_of_band) >= self.max_out_of_band:
+                raise ProtocolError(f"more than {self.max_out_of_band} out-of-band responses")
             self.out_of_band[response_id] = response
             self._settle_request(outside=True)
             return
@@ -241,7 +249,7 @@ class Ledger:
         if item is None:
             item = self.items.insert({"id": output.item_id}, None)
         if item.output is not output:
-            item.output, item.bytes_per_ms = output, response.bytes_per_ms
+            item.output, item.bytes_per_ms, item.kept_ms = output, response.bytes_per_ms, {}
         if isinstance(event, (ev.ResponseOutputItemAdded, ev.ResponseOutputItemDone)):
             self.items.describe(item, event.item)
 
@@ -285,7 +293,7 @@ class Ledger:
         item = self._known(event, event.item_id)
         if self.role is Role.SERVER and event.audio_end_ms > item.audio_ms(event.content_index):
             raise problems.already_shorter(item.audio_ms(event.content_index), event.audio_end_ms)
-        item.kept_ms[event.content_index] = max(0, event.audio_end_ms)
+        item.keep(event.content_index, event.audio_end_ms)
 
     def _item_deleted(self, event: ev.ConversationItemDeleted) -> None:
         self._known(event, event.item_id)

@@ -13,6 +13,8 @@ MAX_OUTPUT_ITEMS = 256
 """Items one response may have; the next is refused (a client drops it and its deltas)."""
 MAX_PARTS = 256
 """Parts one item may have; the next is refused likewise."""
+MAX_KIND = 64
+"""Characters of an item's or part's type that are kept: the peer chooses it, and the conversation keeps the item."""
 
 _STREAMS_OF = {"audio": {AUDIO, TRANSCRIPT}, "text": {TEXT}}
 
@@ -101,7 +103,7 @@ class Response:
             raise ProtocolError(f"an item id of {len(item_id)} characters")
         if len(self.items) >= MAX_OUTPUT_ITEMS:
             raise ProtocolError(f"response {self.response_id} has {MAX_OUTPUT_ITEMS} items already")
-        item = self.items[item_id] = OutputItem(item_id, output_index, kind)
+        item = self.items[item_id] = OutputItem(item_id, output_index, kind[:MAX_KIND])
         return item
 
     def _open_item(self, item_id: str, event: ev.Event, note: Note | None) -> OutputItem:
@@ -155,7 +157,7 @@ def _add_part(item: OutputItem, index: int, kind: str) -> OutputPart:
 
 def _part_kind(event: ev.Event) -> str:
     part: ev.Object = event.part  # type: ignore[attr-defined]  # called for the two content_part events only
-    return ev.text_of(part, "type").removeprefix("output_")
+    return ev.text_of(part, "type").removeprefix("output_")[:MAX_KIND]
 
 
 def _unfinished_part(item: OutputItem) -> str:

@@ -58,6 +58,12 @@ def active_response(response_id: str) -> ProtocolError:
     return ProtocolError(message, code="conversation_already_has_active_response")
 
 
+def too_many_responses(limit: int) -> ProtocolError:
+    """response.create for one out-of-band response too many."""
+    message = f"At most {limit} out-of-band responses may run at a time: wait for one to end, or cancel one."
+    return ProtocolError(message, code="too_many_responses", param="response.conversation")
+
+
 def cancel_not_active() -> ProtocolError:
     """response.cancel with nothing to cancel: a harmless race."""
     return ProtocolError("Cancellation failed: no active response found", code="response_cancel_not_active")

@@ -109,13 +109,20 @@ class Protocol(Ledger):
     anomalies     the newest things the peer did wrong (client); anomaly_count counts all
 
     ids(prefix) makes event and response ids. With call=True the server plays the audio (WebRTC, SIP).
-    max_items bounds the conversation's memory; the oldest item is forgotten first.
+    max_items bounds the conversation's memory; the oldest item is forgotten first. max_out_of_band (at most 16) bounds
+    the responses beside the default one.
     """
 
     def __init__(
-        self, role: Role, *, ids: Callable[[str], str] | None = None, call: bool = False, max_items: int | None = None
+        self,
+        role: Role,
+        *,
+        ids: Callable[[str], str] | None = None,
+        call: bool = False,
+        max_items: int | None = None,
+        max_out_of_band: int | None = None,
     ) -> None:
-        super().__init__(role, ids or counting_ids(), call=call, max_items=max_items)
+        super().__init__(role, ids or counting_ids(), call=call, max_items=max_items, max_out_of_band=max_out_of_band)
         self.anomalies: deque[Anomaly] = deque(maxlen=MAX_ANOMALIES)  # full: the oldest goes
         self.anomaly_count = 0
         self._outgoing: list[ev.AnyEvent] = []  # bounded by MAX_OUTGOING
@@ -213,6 +220,10 @@ class Protocol(Ledger):
         if isinstance(cause, ev.ResponseCreate):
             self._refuse_request(cause)
         return queued
+
+    def forget(self, item_id: str) -> None:
+        """Server: an item has left the conversation without an event, to make room. It is unknown from now on."""
+        self.items.remove(item_id)
 
     def outgoing(self) -> list[ev.AnyEvent]:
         """Events to write to the transport, in order. Each is returned once."""

@@ -146,13 +146,15 @@ def _merged_detection(present: Any, update: Mapping[str, Any]) -> dict[str, Any]
 def merge_report(effective: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
     """A client's view after session.created/updated: reported members replace the present ones, `null` included.
 
-    Compatible servers sometimes report only what changed, so members that are missing stay.
+    Compatible servers sometimes report only what changed, so known members that are missing stay. Members this version
+    does not know are kept from the newest report only: servers choose their names, so no number of reports may add up.
     """
     return _reported(effective, report, ())
 
 
 def _reported(present: Mapping[str, Any], report: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
-    result = dict(present)
+    known = _KNOWN[path]
+    result = {name: value for name, value in present.items() if name in known}
     for name, value in report.items():
         here = (*path, name)
         deep = here in _MERGED_DEEPLY and isinstance(value, Mapping)
@@ -365,6 +367,13 @@ _TRANSCRIPTION: Mapping[str, Check] = {
     "audio": _object({"input": _object(_INPUT)}),
     "include": _LIST,
 }
+_KNOWN: Mapping[tuple[str, ...], frozenset[str]] = {
+    (): frozenset(_REALTIME) | {"object", "id", "expires_at"},
+    ("audio",): frozenset({"input", "output"}),
+    ("audio", "input"): frozenset(_INPUT),
+    ("audio", "output"): frozenset(_OUTPUT),
+}
+"""Members of a session and of its branches that this version knows."""
 
 
 def _dig(value: Any, *path: str) -> Any:

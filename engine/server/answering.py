@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.realtime import events as ev
-from engine.realtime import problems
 from engine.server.config import RESPONSE
 from engine.server.context import count_input, private_input, turn_for
 from engine.server.items import Item
-from engine.server.refusal import Refusal
 from engine.server.responders.base import Responder, Turn
 from engine.server.run import ResponseRun, RunSettings
 from engine.server.shapes import fields
@@ -79,11 +77,8 @@ class Answering:
         given = checked.pop("input", None)
         aside = checked.pop("conversation", None) == "none"
         metadata = checked.pop("metadata", None)
-        if aside and len(self._aside) >= self._state.options.max_responses:
-            limit = self._state.options.max_responses
-            raise Refusal("too_many_responses", f"{limit} out-of-band responses are in progress, which is the limit.")
-        if not aside and self._active is not None:
-            raise problems.active_response(self._active.run.id)
+        # The protocol refuses a request beyond these bounds; a response leaves both counts with its response.done.
+        assert len(self._aside) < self._state.options.max_responses if aside else self._active is None
         context = None if given is None else private_input(given, self._state)
         conversation_id = None if aside else self._state.conversation_id
         self._start(RunSettings(_merged(self._state.config, checked), metadata, conversation_id), context)
@@ -102,11 +97,10 @@ class Answering:
             self._cancel(self._active, "turn_detected")
 
     def cancel(self, response_id: str | None) -> None:
-        """response.cancel. Raises ProtocolError when there is nothing to cancel, which is a harmless race."""
+        """response.cancel, which the protocol accepts only while there is something to cancel."""
         is_active = response_id is None or response_id == self.active_id
-        found = self._active if is_active else self._aside.get(str(response_id))
-        if found is None:
-            raise problems.cancel_not_active()
+        found = self._active if is_active else self._aside[str(response_id)]
+        assert found is not None  # the protocol's slot is taken exactly as long as ours
         self._cancel(found, "client_cancelled")
 
     def _start(self, settings: RunSettings, context: list[Item] | None) -> None:
@@ -121,6 +115,7 @@ class Answering:
             history=None if aside else state.history,
             budget=state.budget,
             usage=count_input(context, settings),
+            ended=self._ended,
         )
         answer = _Answer(run)
         if aside:
@@ -143,20 +138,19 @@ class Answering:
             _log.exception("response %s failed", answer.run.id)
             error = {"type": "server_error", "code": "server_error", "message": "The server failed."}
             answer.run.finish("failed", error=error)
-        self._ended(answer)
 
     def _cancel(self, answer: _Answer, reason: str) -> None:
         answer.run.finish("cancelled", reason=reason)
         if answer.task is not None:
             answer.task.cancel()
-        self._ended(answer)
 
-    def _ended(self, answer: _Answer) -> None:
-        """Free what the response held. Its response.done has been emitted."""
-        run = answer.run
+    def _ended(self, run: ResponseRun) -> None:
+        """Free what the response held, in the same step as its response.done: from there on the protocol lets the next
+        one begin.
+        """
         self._tokens += run.usage.total
         self._emit_rate_limits()
-        if self._aside.pop(run.id, None) is not None or self._active is not answer:
+        if self._aside.pop(run.id, None) is not None:
             return
         self._active = None
         if self._turn_waits:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from engine.audio import AudioFormat
 from engine.realtime import session
 from engine.server.formats import format_object
@@ -32,6 +34,8 @@ Config = dict[str, Any]
 MAX_TOOLS = 128
 MAX_PREFIX_MS = 10_000
 MAX_SILENCE_MS = 60_000
+MAX_CONFIG_BYTES = 4 * 2**20
+"""JSON of a whole configuration: the longest instructions and tools together."""
 
 
 def updated(config: Config, update: Mapping[str, Any]) -> Config:
@@ -46,6 +50,8 @@ def updated(config: Config, update: Mapping[str, Any]) -> Config:
         chosen = AudioFormat(result["audio"][side]["format"]["type"])
         result["audio"][side]["format"] = format_object(chosen)
     _check_detection(result["audio"]["input"]["turn_detection"])
+    if (size := len(msgspec.json.encode(result))) > MAX_CONFIG_BYTES:
+        raise invalid_value("session", f"the session would have {size} bytes, at most {MAX_CONFIG_BYTES} are kept.")
     return result
 
 

@@ -20,7 +20,7 @@ from engine.server.usage import Usage, input_audio_tokens, output_audio_tokens, 
 _REFERENCE: dict[str, Check] = {"type": text, "id": text}
 
 
-def private_input(entries: Sequence[Any], state: SessionState) -> list[Item]:
+def private_input(entries: Sequence[dict[str, Any]], state: SessionState) -> list[Item]:
     """The items of response.input: whole items, or references into the conversation.
 
     Raises ProtocolError for a bad one.
@@ -28,12 +28,12 @@ def private_input(entries: Sequence[Any], state: SessionState) -> list[Item]:
     result: list[Item] = []
     for number, entry in enumerate(entries):
         param = f"response.input[{number}]"
-        if isinstance(entry, dict) and entry.get("type") == "item_reference":
+        if entry["type"] == "item_reference":  # client_rules has seen that each is an object with a type
             wanted = fields(param, entry, _REFERENCE, required=["id"])["id"]
             if wanted not in state.history:
                 message = f"Item with id '{wanted:.100}' not found in the conversation."
                 raise Refusal("invalid_value", message, f"{param}.id")
-            result.append(state.history.find(wanted, "retrieve"))
+            result.append(state.history[wanted])
         else:
             result.append(from_client(param, entry, state.new_item_id(), state.input_format))
     return result

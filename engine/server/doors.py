@@ -1,21 +1,20 @@
 """Who may come in: checks on the HTTP request before a connection becomes a session. No sockets here.
 
 A server without keys is for programs on this machine. A web page on the same machine can reach it too, so the Host
-must be a loopback name (a rebound DNS name is not) and an Origin, which browsers always send, must be the server's
-own.
+must be localhost or a loopback address (a rebound DNS name is neither), and an Origin, which browsers always send, must
+be the server's own.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from engine.errors import ConfigError
+from engine.transport.websocket import is_loopback
 
 PATH = "/v1/realtime"
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +27,14 @@ class Answer:
 
 def check_bind(host: str) -> None:
     """Refuse to listen anywhere but on loopback: there are no keys yet, so everybody who can reach it could use it."""
-    if host == "localhost":
-        return
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(host):
         raise ConfigError(f"host is {host!r}: this server listens on loopback only, use 127.0.0.1, ::1 or localhost")
 
 
 def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], upgrade: bool) -> Answer | None:
     """The answer for a request that gets no session, or None. `hosts` and `origins` are all values of those headers."""
-    if len(hosts) != 1 or not _is_loopback(hosts[0]):
-        return Answer(403, "This server answers requests for localhost, 127.0.0.1 or [::1] only.\n")
+    if len(hosts) != 1 or not _names_loopback(hosts[0]):
+        return Answer(403, "This server answers requests for localhost, 127.0.0.0/8 or [::1] only.\n")
     if len(origins) > 1 or (origins and not _same_origin(origins[0], hosts[0])):
         return Answer(403, "This server does not answer pages of other origins.\n")
     if path.partition("?")[0] != PATH:
@@ -61,10 +54,13 @@ def model_of(path: str) -> str | None:
     return values[0][:512] if values else None
 
 
-def _is_loopback(host: str) -> bool:
+def _names_loopback(host: str) -> bool:
+    """Whether a Host header, with or without a port, names an address that check_bind lets us listen on."""
     name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "")
     good_port = not port or (len(port) <= 5 and port.isascii() and port.isdigit() and int(port) < 65536)
-    return name.lower() in LOOPBACK_NAMES and good_port
+    bracketed = name.startswith("[") and name.endswith("]")
+    address = name[1:-1] if bracketed else name.lower()
+    return bracketed == (":" in address) and is_loopback(address) and good_port  # IPv6, and only it, in brackets
 
 
 def _same_origin(origin: str, host: str) -> bool:

@@ -13,7 +13,9 @@ import numpy as np
 from engine.audio import AudioFormat, Resampler, alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
 
 RATE = 24_000
+"""Samples per second of everything inside the server: voices, brains, turn detection."""
 Samples = np.ndarray[Any, np.dtype[np.float32]]
+"""Mono sound in [-1, 1] at RATE."""
 
 
 def format_object(format: AudioFormat) -> dict[str, Any]:

@@ -1,14 +1,19 @@
-"""The default conversation: items in order, with a bound on their number and on the audio kept for them."""
+"""The default conversation: items in order, with bounds on their number, their JSON and the audio kept for them.
+
+What a client may ask of it is checked before, in engine.realtime.client_rules, against the protocol's own list of
+items. Both lists always hold the same ids: events tell the protocol what comes and goes, `on_drop` what had to go to
+make room.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from engine.realtime import problems
 from engine.server.items import Clip, Item
-from engine.server.refusal import Refusal, invalid_value
+from engine.server.refusal import Refusal
 
 ROOT = "root"
+_OUTPUT = "function_call_output"
 
 
 class AudioBudget:
@@ -46,11 +51,17 @@ class AudioBudget:
 class History:
     """Items by id, in conversation order."""
 
-    def __init__(self, budget: AudioBudget, max_items: int) -> None:
+    def __init__(self, budget: AudioBudget, max_items: int, max_bytes: int) -> None:
         self.budget = budget
         self.max_items = max_items
-        self._items: dict[str, Item] = {}
+        self.max_bytes = max_bytes
+        self.used_bytes = 0
+        """JSON of all items, as they were when they were put in or last settled."""
+        self.on_drop: Callable[[str], None] = lambda _: None
+        """Called with the id of every item that had to make room."""
+        self._items: dict[str, Item] = {}  # at most max_items; see place_for and append
         self._order: list[str] = []
+        self._sizes: dict[str, int] = {}  # bytes of JSON by item id
 
     def __len__(self) -> int:
         return len(self._order)
@@ -62,12 +73,8 @@ class History:
         """All items, oldest first."""
         return [self._items[item_id] for item_id in self._order]
 
-    def find(self, item_id: str, doing: str) -> Item:
-        """The item, or a Refusal worded for what was tried: "retrieve", "truncate" or "delete"."""
-        item = self._items.get(item_id)
-        if item is None:
-            raise problems.no_such_item(doing, item_id)
-        return item
+    def __getitem__(self, item_id: str) -> Item:
+        return self._items[item_id]
 
     def previous(self, item_id: str) -> str | None:
         """The id in front of an item; None for the first, and for one that is not here any more."""
@@ -76,51 +83,53 @@ class History:
         place = self._order.index(item_id)
         return self._order[place - 1] if place else None
 
-    @property
-    def last_id(self) -> str | None:
-        """The newest item's id."""
-        return self._order[-1] if self._order else None
-
     def place_for(self, item: Item, previous_item_id: str | None) -> int:
-        """Where a client's item goes. None = at the end, "root" = in front. Raises Refusal; nothing is changed."""
-        if item.id in self._items:
-            raise invalid_value("item.id", f"an item with id '{item.id:.100}' already exists.")
+        """Where a client's item goes. None = at the end, "root" = in front. Raises Refusal when the conversation is
+        full; nothing is changed then.
+        """
+        assert item.id not in self._items  # client_rules refuses an id that is taken
         if len(self._order) >= self.max_items:
             message = f"The conversation holds {self.max_items} items, which is its limit: delete some."
             raise Refusal("conversation_too_long", message, "item")
-        if item.type == "function_call_output" and self.call_named(item.wire["call_id"]) is None:
-            raise problems.unknown_call(item.wire["call_id"])
+        size = item.json_bytes()
+        if self.used_bytes + size > self.max_bytes:
+            message = (
+                f"The item has {size} bytes and the conversation's items have {self.used_bytes} of at most "
+                f"{self.max_bytes}: delete some, or send a smaller one."
+            )
+            raise Refusal("conversation_too_large", message, "item")
         if previous_item_id is None:
             return len(self._order)
         if previous_item_id == ROOT:
             return 0
-        if previous_item_id not in self._items:
-            message = f"Previous item with id '{previous_item_id:.100}' not found in the conversation."
-            raise Refusal("invalid_value", message, "previous_item_id")
         return self._order.index(previous_item_id) + 1
 
     def insert(self, item: Item, place: int) -> None:
         """Put an item at a place from `place_for`."""
         self._order.insert(place, item.id)
         self._items[item.id] = item
+        self._measure(item)
         for clip in item.clips.values():
             self.budget.keep(clip, len(clip.data))
 
     def append(self, item: Item) -> None:
-        """Put an item of our own at the end; when there are too many, the oldest go, a call together with its
-        outputs.
+        """Put an item of our own at the end; when there are too many, or too large ones, the oldest finished go, a call
+        together with its outputs.
         """
         self.insert(item, len(self._order))
-        while len(self._order) > self.max_items:
-            oldest = self._items[self._order[0]]
-            self.remove(oldest)
-            if oldest.type == "function_call":
-                self._remove_outputs(oldest.wire["call_id"])
+        self._make_room(item)
+
+    def settle(self, item: Item) -> None:
+        """An item that grew is finished: its JSON counts as it is now, and the oldest make room for it."""
+        if item.id in self._items:
+            self._measure(item)
+            self._make_room(item)
 
     def remove(self, item: Item) -> None:
         """Take an item and its audio out."""
         self._order.remove(item.id)
         del self._items[item.id]
+        self.used_bytes -= self._sizes.pop(item.id)
         for clip in item.clips.values():
             self.budget.release(clip)
 
@@ -129,23 +138,34 @@ class History:
         calls = (item for item in self._items.values() if item.type == "function_call")
         return next((item for item in calls if item.wire["call_id"] == call_id), None)
 
-    def _remove_outputs(self, call_id: str) -> None:
-        for item in self.items():
-            if item.type == "function_call_output" and item.wire["call_id"] == call_id:
-                self.remove(item)
+    def _measure(self, item: Item) -> None:
+        self.used_bytes -= self._sizes.get(item.id, 0)
+        self._sizes[item.id] = item.json_bytes()
+        self.used_bytes += self._sizes[item.id]
+
+    def _make_room(self, newest: Item) -> None:
+        while len(self._order) > self.max_items or self.used_bytes > self.max_bytes:
+            # The item in hand stays even when it is too large by itself, and so does one that a response still writes.
+            oldest = next((old for old in self.items() if old is not newest and not old.in_progress), None)
+            if oldest is None:
+                return
+            self._drop(oldest)
+
+    def _drop(self, item: Item) -> None:
+        outputs: list[Item] = []
+        if item.type == "function_call":
+            call_id = item.wire["call_id"]
+            outputs = [each for each in self.items() if each.type == _OUTPUT and each.wire["call_id"] == call_id]
+        for each in (item, *outputs):
+            self.remove(each)
+            self.on_drop(each.id)
 
 
 def truncate(item: Item, content_index: int, audio_end_ms: int, budget: AudioBudget) -> None:
-    """Cut an assistant's audio at the millisecond and remove its transcript. Raises Refusal in the service's words."""
-    clip = item.clips.get(content_index)
-    if item.role != "assistant" or not item.clips:
-        raise problems.not_model_audio()
-    if clip is None:
-        raise invalid_value("content_index", f"part {content_index} of the item holds no audio.")
-    if audio_end_ms < 0:
-        raise invalid_value("audio_end_ms", f"expected 0 or more, but got {audio_end_ms}.")
-    if audio_end_ms > clip.duration_ms:
-        raise problems.already_shorter(int(clip.duration_ms), audio_end_ms)
+    """Cut an assistant's audio at the millisecond and remove its transcript."""
+    clip = item.clips[content_index]
+    # client_rules refuses parts without model audio and ends outside it; what was sent is what the clip holds.
+    assert 0 < audio_end_ms <= clip.duration_ms
     budget.cut(clip, audio_end_ms * clip.format.bytes_per_ms)
     clip.size = audio_end_ms * clip.format.bytes_per_ms
     clip.truncated = True

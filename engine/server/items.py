@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.audio import AudioFormat
-from engine.server.formats import Samples, decode_all
-from engine.server.refusal import Refusal, invalid_value, missing
-from engine.server.shapes import Check, array, base64_audio, fields, mapping, nullable, one_of, text
+import msgspec
 
-MAX_APPEND = 15 * 2**20
-"""Bytes of audio one event may carry."""
+from engine.audio import AudioFormat
+from engine.realtime.client_rules import MAX_APPEND_BYTES
+from engine.realtime.events import MAX_ID
+from engine.server.formats import Samples, decode_all
+from engine.server.refusal import Refusal, invalid_value
+from engine.server.shapes import Check, array, base64_audio, fields, nullable, one_of, text
+
 MAX_IMAGE = 20 * 2**20
 """Characters of one data URI."""
-MAX_ID = 512
-"""Characters of an id a client chooses."""
 
 _OLD_FORMAT_NAMES = {AudioFormat.PCM: "pcm16", AudioFormat.PCMU: "g711_ulaw", AudioFormat.PCMA: "g711_alaw"}
 
@@ -71,6 +71,15 @@ class Item:
         """user, assistant or system; "" for items that are no message."""
         return str(self.wire.get("role", ""))
 
+    @property
+    def in_progress(self) -> bool:
+        """Whether a response still writes it."""
+        return bool(self.wire["status"] == "in_progress")
+
+    def json_bytes(self) -> int:
+        """Length of its wire object as JSON."""
+        return len(msgspec.json.encode(self.wire))
+
     def text(self) -> str:
         """What is written or known to be said in it."""
         parts = [part.get("text") or part.get("transcript") or "" for part in self.wire.get("content", ())]
@@ -115,19 +124,21 @@ def _message(item_id: str, role: str, content: list[dict[str, Any]]) -> dict[str
     return head | {"role": role, "content": content}
 
 
-def from_client(param: str, value: Any, new_id: str, format: AudioFormat) -> Item:
-    """Check an item that a client wrote and make an Item of it; audio parts are in the session's input format."""
-    kind = mapping(param, value).get("type")
-    if kind is None:
-        raise missing(f"{param}.type")
+def from_client(param: str, value: Mapping[str, Any], new_id: str, format: AudioFormat) -> Item:
+    """Make an Item of one that a client wrote; audio parts are in the session's input format.
+
+    client_rules has checked types, roles, kinds of parts and that nothing needed is missing; here follow the values
+    and the members that this server does not know. Raises ProtocolError.
+    """
+    kind = value["type"]
     if kind == "message":
         return _message_from_client(param, value, new_id, format)
     if kind == "function_call":
         checks = _COMMON | {"name": _name, "call_id": _id, "arguments": text}
-        given = fields(param, value, checks, required=["name", "arguments"])
+        given = fields(param, value, checks)
         given.setdefault("call_id", new_id.replace("item_", "call_", 1))
     elif kind == "function_call_output":
-        given = fields(param, value, _COMMON | {"call_id": _id, "output": text}, required=["call_id", "output"])
+        given = fields(param, value, _COMMON | {"call_id": _id, "output": text})
     else:
         known = "'message', 'function_call' and 'function_call_output'"
         raise invalid_value(f"{param}.type", f"supported values are {known}, but got {kind!r:.80}.")
@@ -135,8 +146,7 @@ def from_client(param: str, value: Any, new_id: str, format: AudioFormat) -> Ite
 
 
 def _message_from_client(param: str, value: Mapping[str, Any], new_id: str, format: AudioFormat) -> Item:
-    checks = _COMMON | {"role": one_of("system", "user", "assistant"), "content": array}
-    given = fields(param, value, checks, required=["role", "content"])
+    given = fields(param, value, _COMMON | {"role": text, "content": array})
     clips: dict[int, Clip] = {}
     content: list[dict[str, Any]] = []
     for index, part in enumerate(given["content"]):
@@ -153,17 +163,8 @@ def _completed(given: dict[str, Any], new_id: str) -> dict[str, Any]:
     return {"id": new_id, "object": "realtime.item", **given, "status": "completed"}
 
 
-def _part(param: str, value: Any, role: str) -> dict[str, Any]:
-    kind = mapping(param, value).get("type")
-    if kind is None:
-        raise missing(f"{param}.type")
-    allowed = _PARTS[role]
-    if role == "assistant" and kind in ("output_audio", "audio"):
-        raise invalid_value(f"{param}.type", "assistant audio cannot be created; use 'output_text'.")
-    if not isinstance(kind, str) or kind not in allowed:
-        words = " and ".join(map(repr, allowed))
-        raise invalid_value(f"{param}.type", f"a {role} message may hold {words}, but got {kind!r:.80}.")
-    checks, required = allowed[kind]
+def _part(param: str, value: Mapping[str, Any], role: str) -> dict[str, Any]:
+    checks, required = _PARTS[role][value["type"]]
     return fields(param, value, checks, required=required)
 
 
@@ -178,7 +179,7 @@ def _name(param: str, value: Any) -> str:
 
 
 def _audio(param: str, value: Any) -> bytes:
-    return base64_audio(param, value, MAX_APPEND)
+    return base64_audio(param, value, MAX_APPEND_BYTES)
 
 
 def _image(param: str, value: Any) -> str:
@@ -198,9 +199,10 @@ _COMMON: dict[str, Check] = {
 _TEXT: tuple[dict[str, Check], list[str]] = ({"type": text, "text": text}, ["text"])
 _USER_AUDIO: dict[str, Check] = {"type": text, "audio": _audio, "transcript": nullable(text)}
 _USER_IMAGE: dict[str, Check] = {"type": text, "image_url": _image, "detail": nullable(one_of("auto", "low", "high"))}
+# The same roles and kinds as in client_rules, which refuses all others.
 _PARTS: dict[str, dict[str, tuple[dict[str, Check], list[str]]]] = {
     "system": {"input_text": _TEXT},
-    "assistant": {"output_text": _TEXT},
+    "assistant": {"output_text": _TEXT, "text": _TEXT},
     "user": {
         "input_text": _TEXT,
         "input_audio": (_USER_AUDIO, ["audio"]),

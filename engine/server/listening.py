@@ -121,14 +121,16 @@ class Listening:
             self._answering.answer_turn()
 
     def _take_item_id(self) -> str:
-        item_id, self._item_id = self._item_id or self._state.new_item_id(), None
-        return item_id
+        announced, self._item_id = self._item_id, None
+        if announced is None or announced in self._state.history:  # a client may have used the announced id itself
+            return self._state.new_item_id()
+        return announced
 
     def _add_item(self, item_id: str, audio: bytes) -> None:
         state = self._state
         item = user_audio(item_id, audio, state.input_format)
-        previous = state.history.last_id
         state.history.append(item)
+        previous = state.history.previous(item_id)  # asked now: the one before may have made room
         state.emit(ev.InputAudioBufferCommitted(item_id=item_id, previous_item_id=previous))
         state.emit(ev.ConversationItemAdded(previous_item_id=previous, item=item.wire))
         state.emit(ev.ConversationItemDone(previous_item_id=previous, item=item.wire))

@@ -33,10 +33,17 @@ class ServerOptions:
 
     The uncommitted input buffer has the same bound of its own.
     """
+    item_bytes: int = 32 * 2**20
+    """JSON of one conversation's items: texts, images, transcripts, calls; their audio has `retained_bytes`.
+
+    A conversation.item.create beyond it is refused, and finished responses and audio turns drop the oldest items.
+    """
     max_items: int = 2000
     """Items one conversation holds; a further conversation.item.create is refused, and audio turns drop the oldest."""
     max_responses: int = 16
-    """Out-of-band responses one session may have in progress at a time."""
+    """Out-of-band responses one session may have in progress at a time (1-16); each holds its own `input`, at most one
+    message of 20 MiB.
+    """
     least_speech_ms: int = 100
     """Speech needed within one and a half times its length before a turn opens: a shorter burst (a click, a cough) is
     none.
@@ -58,6 +65,7 @@ class ServerOptions:
         _within("delta_ms", self.delta_ms, 10, 1000)
         _within("session_s", self.session_s, 0.001, 7 * 86400)
         _within("retained_bytes", self.retained_bytes, 2**16, 2**32)
+        _within("item_bytes", self.item_bytes, 2**16, 2**32)
         _within("max_items", self.max_items, 10, 10**6)
         _within("max_responses", self.max_responses, 1, MAX_OUT_OF_BAND)
         _within("least_speech_ms", self.least_speech_ms, 10, 1000)

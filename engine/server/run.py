@@ -52,7 +52,15 @@ class ResponseRun:
     """A response in progress. `history` is None for an out-of-band one: then no conversation events are emitted."""
 
     def __init__(
-        self, settings: RunSettings, *, ids: Ids, emit: Emit, history: History | None, budget: AudioBudget, usage: Usage
+        self,
+        settings: RunSettings,
+        *,
+        ids: Ids,
+        emit: Emit,
+        history: History | None,
+        budget: AudioBudget,
+        usage: Usage,
+        ended: Callable[[ResponseRun], None],
     ) -> None:
         self.settings = settings
         self.id = ids.new("resp")
@@ -61,6 +69,7 @@ class ResponseRun:
         self.usage = usage
         self._ids = ids
         self._emit = emit
+        self._ended = ended  # called once, right after response.done was emitted
         self._history = history
         self._budget = budget
         self._output: list[Item] = []
@@ -163,6 +172,7 @@ class ResponseRun:
             details |= {"reason": reason} if reason else {}
             details |= {"error": error} if error else {}
         self._emit(ev.ResponseDone(response=self._wire(status, details)))
+        self._ended(self)
 
     def _open_part(self, kind: str) -> Clip | None:
         stored = "output_audio" if kind == "audio" else "output_text"
@@ -195,8 +205,8 @@ class ResponseRun:
         index = len(self._output) - 1
         self._emit(ev.ResponseOutputItemAdded(response_id=self.id, output_index=index, item=snapshot(item)))
         if self._history is not None:
-            previous = self._history.last_id
             self._history.append(item)
+            previous = self._history.previous(item.id)  # asked now: the one before may have made room
             self._emit(ev.ConversationItemAdded(previous_item_id=previous, item=snapshot(item)))
 
     def _close_message(self, status: str) -> None:
@@ -212,6 +222,8 @@ class ResponseRun:
             self._emit(ev.ConversationItemDone(previous_item_id=previous, item=snapshot(item)))
         index = self._output.index(item)
         self._emit(ev.ResponseOutputItemDone(response_id=self.id, output_index=index, item=snapshot(item)))
+        if self._history is not None:
+            self._history.settle(item)
 
     def _check_length(self) -> None:
         limit = self.settings.config["max_output_tokens"]

@@ -97,8 +97,10 @@ class Session:
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
         ids = Ids(rng)
-        # The protocol remembers a few more items than the history keeps, so it never forgets one that is still there.
-        self._protocol = Protocol(Role.SERVER, ids=ids.new, max_items=options.max_items + 64)
+        # An item is announced before the history makes room for it: the protocol holds one more for that moment.
+        self._protocol = Protocol(
+            Role.SERVER, ids=ids.new, max_items=options.max_items + 1, max_out_of_band=options.max_responses
+        )
         config = session.realtime(
             ids.new("sess"),
             model=model or options.model,
@@ -107,6 +109,7 @@ class Session:
             expires_at=int(time.time() + options.session_s),
         )
         self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
+        self._state.history.on_drop = self._protocol.forget
         self._answering = Answering(
             self._state,
             responder=responder,

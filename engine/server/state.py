@@ -28,7 +28,7 @@ class SessionState:
         self.emit = emit
         """Queue one event for the client."""
         self.budget = AudioBudget(options.retained_bytes)
-        self.history = History(self.budget, options.max_items)
+        self.history = History(self.budget, options.max_items, options.item_bytes)
         self.conversation_id = ids.new("conv")
 
     @property

@@ -59,6 +59,7 @@ class Model:
     fade_frames: int
     queue: list[Sample] = field(default_factory=list)
     latched: int = 0
+    sounding: int = 0  # the generation heard last
     rise_left: int = 0
     fade_position: int | None = None
 
@@ -96,14 +97,15 @@ class Model:
         self.rise_left = 0 if played < HOP else self.rise_left - rising
         for sample in due[:played]:
             sample.item.played += 1
+            self.sounding = sample.item.generation
         gone = {id(sample) for sample in due[:played]}
         self.queue = [sample for sample in self.queue if id(sample) not in gone]
 
     def check_fade(self, hop: Floats, faded: int) -> None:
-        """The claimed samples are there under the raised cosine; after fade_ms there is silence."""
+        """The claimed samples, all of what sounded, are there under the raised cosine; then there is silence."""
         assert self.fade_position is not None
         left = min(HOP, self.fade_frames - self.fade_position)
-        dead = [sample for sample in self.queue if sample.item.generation <= self.latched]
+        dead = [sample for sample in self.queue if sample.item.generation == self.sounding <= self.latched]
         steps = self.fade_position + np.arange(faded) + 0.5
         gains = 0.5 + 0.5 * np.cos(np.pi * steps / self.fade_frames)
         for i in range(min(self.rise_left, faded)):

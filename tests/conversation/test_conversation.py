@@ -287,3 +287,16 @@ def test_a_small_queue_sounds_like_a_large_one() -> None:
     assert small.stats[1].playout.underruns == 0
     assert (small.recorded == large.recorded).all()
     assert small.log.of("sent", "conversation.item.truncate")[0]["audio_end_ms"] > 2000
+
+
+@pytest.mark.parametrize("mode", [GateMode.SILENCE, GateMode.PAUSE])
+def test_a_gate_does_not_delay_the_answer(mode: GateMode) -> None:
+    plain, gated = held(), held(gate=Gate(mode))
+    for one, other in zip(plain.turns, gated.turns, strict=True):
+        if one.latency_ms is not None:
+            assert other.latency_ms == pytest.approx(one.latency_ms, abs=25)
+
+
+def test_a_gate_that_pauses_needs_a_server_that_ends_turns() -> None:
+    with pytest.raises(ConfigError, match="pause"):
+        held(question(), gate=Gate(GateMode.PAUSE), session={"audio": {"input": {"turn_detection": None}}})

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-Samples = np.ndarray[Any, np.dtype[np.float32]]
+from engine.server.formats import Samples
 
 
 @dataclass(frozen=True, slots=True)

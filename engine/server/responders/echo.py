@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from engine.server.formats import RATE
 from engine.server.responders.base import Audio, Part, Say, Turn
 
-_SLICE = 24_000  # samples per part: one second, so that a cancelled echo of a long speech stops encoding soon
+_SLICE = RATE  # samples per part: one second, so that a cancelled echo of a long speech stops encoding soon
 
 
 class Echo:
@@ -21,7 +22,7 @@ class Echo:
         """See `Responder.respond`."""
         samples = turn.audio()
         if turn.modality == "text" and not turn.text and samples.size:
-            yield Say(f"[{samples.size / 24_000:.1f} s of audio]")
+            yield Say(f"[{samples.size / RATE:.1f} s of audio]")
         elif samples.size:
             for start in range(0, samples.size, _SLICE):
                 yield Audio(samples[start : start + _SLICE], turn.text if start == 0 else "")

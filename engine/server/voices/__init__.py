@@ -7,7 +7,8 @@ first sound is quick.
 
 from __future__ import annotations
 
-from engine.server.voices.base import RATE, Voice, sentences
+from engine.server.formats import RATE
+from engine.server.voices.base import Voice, sentences
 from engine.server.voices.choose import best_voice
 from engine.server.voices.espeak import EspeakVoice
 from engine.server.voices.tone import ToneVoice

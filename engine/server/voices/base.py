@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-
-RATE = 24_000
-"""Samples per second of every voice."""
+from engine.server.formats import Samples
 
 SENTENCE_LIMIT = 240
 """A longer sentence is cut at a comma or a space: one piece is never more than about 15 s of speech."""
 
-_END = re.compile("([.!?\u2026][\"')\\]]*)\\s+|([\u3002\uff01\uff1f])")
-
-Samples = np.ndarray[Any, np.dtype[np.float32]]
+_TITLES = "".join(rf"(?<!\b{word})" for word in ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "vs", "e.g", "i.e"))
+_END = re.compile(_TITLES + "([.!?\u2026][\"')\\]]*)\\s+|([\u3002\uff01\uff1f])")
 
 
 class Voice(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from engine.server.voices.base import Samples
+from engine.server.formats import Samples
 
 
 class SpeechCache:

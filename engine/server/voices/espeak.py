@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConfigError, MissingExtraError
-from engine.server.voices.base import RATE, Samples
+from engine.server.formats import RATE, Samples
 from engine.server.voices.cache import SpeechCache
 
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, espeak_Synth returns when the text is spoken

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from engine.server.voices.base import RATE, Samples
+from engine.server.formats import RATE, Samples
 from engine.server.voices.cache import SpeechCache
 
 _SYLLABLE = re.compile(r"[aeiouyäöüàâéèêëîïôûœæ0-9]+|[^\x00-\x7f]", re.IGNORECASE)
