@@ -62,6 +62,7 @@ sanitize-python: env
 	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r engine tests examples pyproject.toml $(SITE)/
 	cp build/python-address/_native*.so $(SITE)/engine/
 	cd $(SITE) && PYTHONPATH=$$($(abspath $(BIN))/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") \
+	    BARGEIN_SHARED=$${BARGEIN_SHARED:-$(abspath ..)/shared} \
 	    LD_PRELOAD=$$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 	    $$($(abspath $(BIN))/python -c "import sys; print(sys._base_executable)") -m pytest -q -p no:cacheprovider \
 	    tests/audio tests/conversation/test_failures.py tests/conversation/test_interruption.py

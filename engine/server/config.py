@@ -145,7 +145,7 @@ RESPONSE: dict[str, Check] = {
     "parallel_tool_calls": boolean,
     "reasoning": nullable(_object),
     "max_output_tokens": max_output_tokens,
-    "conversation": nullable(one_of("auto", "none")),
+    "conversation": nullable(text),  # "auto" or "none": client_rules
     "metadata": metadata,
     "prompt": nullable(_object),
     "input": nullable(array),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.realtime.events import CLIENT_EVENTS
 from engine.server import ServerOptions
-from engine.server.responders import Fail, Say, Stop
+from engine.server.responders import Fail, Part, Say, Stop, Turn
 from tests.server.harness import Says, run, session, silence, speech, wire
 
 TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
@@ -105,6 +107,14 @@ REFUSALS: list[tuple[Any, str, str | None]] = [
     (response(temperature=0.8), "unknown_parameter", "response.temperature"),
     (response(metadata={"k": "v" * 513}), "invalid_value", "response.metadata.k"),
     (response(input=[{"type": "item_reference", "id": "none"}]), "invalid_value", "response.input[0].id"),
+    (response(input=[3]), "invalid_type", "response.input[0]"),
+    (response(input=[{"role": "user"}]), "missing_required_parameter", "response.input[0].type"),
+    (response(input=[{"type": "message", "role": "user"}]), "missing_required_parameter", "response.input[0].content"),
+    (
+        response(input=[{"type": "message", "role": "user", "content": [{"type": "output_text", "text": "x"}]}]),
+        "invalid_value",
+        "response.input[0].content[0].type",
+    ),
     (response(max_output_tokens=0), "invalid_value", "response.max_output_tokens"),
 ]
 
@@ -296,6 +306,35 @@ def test_the_session_expires() -> None:
             assert client.closed is not None
             assert client.closed.code == 1001
             assert "maximum duration of 2 minutes" in client.closed.reason
+
+    run(scene)
+
+
+class Tidy:
+    """A brain that takes a second to put its things away, whoever tells it to stop."""
+
+    name = "tidy"
+
+    async def respond(self, turn: Turn) -> AsyncIterator[Part]:
+        """See `Responder.respond`."""
+        try:
+            yield Say("Hm.")
+            yield Stop()
+        finally:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+            await asyncio.sleep(1)
+
+
+def test_the_slot_is_free_with_response_done() -> None:
+    async def scene() -> None:
+        async with session(Tidy()) as client:
+            for _ in range(3):
+                seen = len(client.events)
+                await client.send("response.create")
+                await client.next("response.done", "error", after=seen)
+            assert len(client.of("response.done")) == 3
+            assert not client.of("error")
 
     run(scene)
 

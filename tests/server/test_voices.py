@@ -47,6 +47,7 @@ def test_a_voice(voice: Voice) -> None:
 def test_sentences() -> None:
     assert sentences('Hello. How are you?  "Fine." Yes') == ["Hello.", "How are you?", '"Fine."', "Yes"]
     assert sentences("") == []
+    assert sentences("Mr. Smith met Dr. Who. They spoke.") == ["Mr. Smith met Dr. Who.", "They spoke."]
     long = "so on, " * 100
     assert all(len(piece) <= 240 for piece in sentences(long))
     assert " ".join(sentences(long)).split() == long.split()

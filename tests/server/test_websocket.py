@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine.errors import ConfigError
 from engine.server import Faults, Server, ServerOptions, serve
-from engine.server.doors import check_request, model_of
+from engine.server.doors import check_bind, check_request, model_of
 from engine.server.responders import Say
 from engine.server.voices import ToneVoice
 from tests.server.harness import Says, question
@@ -116,7 +116,9 @@ def test_a_message_beyond_every_limit_is_1009() -> None:
 
 
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]", "localhost:80", "127.0.0.1:8080", "[::1]:9000", "LOCALHOST:1"]
+LOOPBACK += ["127.0.0.2", "127.9.8.7:80"]
 STRANGERS = ["", "evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", "0.0.0.0", "[::]"]
+STRANGERS += ["128.0.0.1", "127.0.0.1.", "[127.0.0.1]", "[localhost]", "::1:80", "[::1", "::1]", "127.1", "2130706433"]
 STRANGERS += ["127.0.0.1:port", "localhost:", "user@localhost", "::1", "localhost:99999", "localhost:" + "1" * 5000]
 
 
@@ -124,6 +126,13 @@ STRANGERS += ["127.0.0.1:port", "localhost:", "user@localhost", "::1", "localhos
 def test_host_that_may_come_in(host: str) -> None:
     assert check_request("/v1/realtime", hosts=[host], origins=[], upgrade=True) is None
     assert check_request("/v1/realtime", hosts=[host], origins=[f"http://{host}"], upgrade=True) is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "127.255.255.254", "::1"])
+def test_a_server_answers_wherever_it_may_listen(host: str) -> None:
+    check_bind(host)
+    shown = f"[{host}]:8000" if ":" in host else f"{host}:8000"
+    assert check_request("/v1/realtime", hosts=[shown], origins=[], upgrade=True) is None
 
 
 @pytest.mark.parametrize("host", STRANGERS)
