@@ -42,7 +42,8 @@ def connect(
 
     The server is `url` (ws://, wss://, or an API base such as https://host/v1), else OPENAI_BASE_URL, else the
     hosted service if there is a key (`key` or OPENAI_API_KEY), else the server inside, whose brain `responder`
-    names. A key is sent to `url` only when given or found in the environment, and never to the server inside.
+    names. A given key goes to that server; the environment's too, but never unencrypted to another machine, unless
+    OPENAI_BASE_URL names it. The server inside gets none.
 
     `instructions` and `voice` are set in the session; `session` adds fields in the wire's shape. `audio_format`
     ("pcm", "pcmu", "pcma") is spoken both ways. Entering the block raises `ConfigError`, `TransportError` or

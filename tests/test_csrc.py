@@ -83,10 +83,10 @@ def test_the_check_finds_what_is_forbidden(tmp_path: Path) -> None:
     assert not FORBIDDEN.search(without_comments('/* malloc() */ char *s = "free()"; // printf()\n'))
 
 
-@pytest.mark.parametrize("path", [*BLOCKS, *HEADERS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in [*BLOCKS, *HEADERS] if path.stem not in NAMED_EXCEPTIONS], ids=lambda path: path.name
+)
 def test_no_forbidden_word_is_in_the_code(path: Path) -> None:
-    if path.stem in NAMED_EXCEPTIONS:
-        pytest.skip("a named exception")
     found = FORBIDDEN.search(without_comments(path.read_text()))
     assert found is None, f"{path.name}: {found and found.group()}"
 

@@ -1,12 +1,17 @@
 """A spoken conversation: where endpoints, protocol and transport meet.
 
-conversation.py  the three tasks and what they do with what happens
+meeting.py       connect, agree, start the sound, end all of it
 handshake.py     the agreement on a session, before any sound
+conversation.py  the three tasks and what they do with what happens
 replies.py       the model's sound, barge-in, truncation
-turns.py         what is told of each turn; feed.py how it is handed over; settings.py what was asked
+ending.py        when the conversation of a file is over
+turns.py         what is told of each turn; feed.py how it is handed over; observer.py who may look on
+settings.py      what was asked
 """
 
-from engine.conversation.conversation import Conversation, Observer, OpenConnection, converse
+from engine.conversation.conversation import Conversation
+from engine.conversation.meeting import OpenConnection, converse
+from engine.conversation.observer import Observer
 from engine.conversation.settings import Settings
 from engine.conversation.turns import Turn
 

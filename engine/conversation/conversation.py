@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Protocol as Contract
 from typing import TypeVar
 
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
-from engine.conversation.handshake import shake_hands
+from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.turns import Turn, UserTurns
-from engine.endpoints import Endpoint, Sound, SoundSettings
+from engine.endpoints import Sound
 from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
 from engine.realtime import Protocol, Role, Slot, Verdict, wire
 from engine.realtime import events as ev
@@ -35,18 +33,6 @@ MOST_RECORDS = 20  # 200 ms of sound in one append at most
 SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
 
 T = TypeVar("T")
-
-OpenConnection = Callable[[], AbstractAsyncContextManager[Connection]]
-
-
-class Observer(Contract):
-    """Sees everything, changes nothing. Called on the loop thread; must return at once."""
-
-    def event(self, direction: str, message: bytes, event: ev.AnyEvent | None) -> None:
-        """One message, "sent" or "received", as on the wire; `event` is None when it could not be decoded."""
-
-    def sound(self, event: AudioEvent, item: ItemKey | None) -> None:
-        """One report of the audio threads; `item` for those about playback."""
 
 
 class Conversation:
@@ -319,40 +305,3 @@ class Conversation:
         """End the feeds. Returns the failure that no reader of a feed has been told of yet."""
         self._finish()
         return None if self._failure_seen else self._failure
-
-
-@asynccontextmanager
-async def converse(
-    endpoint: Endpoint, open_connection: OpenConnection, settings: Settings, observer: Observer | None = None
-) -> AsyncIterator[Conversation]:
-    """Connect, agree on the session, start the sound, and yield the running conversation; leaving the block ends
-    all of it.
-
-    An exception raised inside the block leaves it as it is. A lost connection that no feed has reported is raised
-    at its end.
-    """
-    raised: Exception | None = None
-    async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(open_connection())
-        protocol, early = await shake_hands(connection, settings, observer)
-        sound_settings = SoundSettings(
-            settings.audio_format, settings.audio_format, settings.barge_in, settings.gate, settings.queue_s
-        )
-        sound = await stack.enter_async_context(endpoint.open(sound_settings))
-        conversation = Conversation(sound, connection, protocol, settings, observer)
-        for event in early:
-            conversation.take(event)
-        async with asyncio.TaskGroup() as tasks:
-            running = conversation.start(tasks)
-            try:
-                yield conversation
-            except Exception as error:  # kept out of the group, which would wrap it
-                raised = error
-            finally:
-                unseen = conversation.stop()
-                for task in running:
-                    task.cancel()
-    if raised is not None:
-        raise raised
-    if unseen is not None:
-        raise unseen

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.audio import GateMode
+from engine.conversation.observer import Observer
 from engine.conversation.settings import Settings, turn_detection
 from engine.errors import ConfigError, LocalProtocolError, RemoteProtocolError, TransportError
 from engine.realtime import Protocol, Role, Verdict, wire
 from engine.realtime import events as ev
 from engine.transport import Connection
-
-if TYPE_CHECKING:
-    from engine.conversation.conversation import Observer
 
 
 async def shake_hands(
