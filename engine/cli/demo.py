@@ -126,9 +126,10 @@ def _say(turn: Turn) -> None:
 def _report(figures: Figures, out: Path, *, virtual: bool) -> None:
     evidence = figures.evidence
     print()
-    if not figures.turns:
+    if figures.turns:
+        print(render(*evidence.turn_table()))
+    else:
         print("nobody was heard: the caller said nothing that the server took for speech")
-    print(render(*evidence.turn_table()))
     if cuts := evidence.cut_table():
         print()
         print(render(*cuts))

@@ -234,7 +234,7 @@ class Evidence:
 
     def timeline(self) -> Timeline:
         """Everything, for the picture."""
-        marks = [Mark(MarkKind.CALLER, label.start_s, label.end_s, label.text) for label in self.labels]
+        marks = [Mark(MarkKind.CALLER, label.start_s, label.end_s, label.text) for label in self._caller()]
         marks += [Mark(MarkKind.LOCAL_SPEECH, a or 0.0, b) for a, b in self._speech]
         marks += [Mark(MarkKind.SERVER_SPEECH, a or 0.0, b) for a, b in self._server]
         marks += [Mark(MarkKind.RESPONSE, a or 0.0, b) for a, b in self._responses.values()]
@@ -246,6 +246,12 @@ class Evidence:
             if cut.fade_s is not None:
                 marks.append(Mark(MarkKind.FADE, cut.fade_s, cut.silent_s))
         return Timeline(self.rate, self._microphone, self._loudspeaker, marks)
+
+    def _caller(self) -> list[Labelled]:
+        """The caller's speech: as labelled, else as heard, from where it really began."""
+        if self.labels:
+            return self.labels
+        return [Labelled(self._onset(a or 0.0), b if b is not None else self.seconds, "") for a, b in self._speech]
 
     def _answer_marks(self) -> list[Mark]:
         marks = []
