@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from engine import clock
@@ -17,6 +17,9 @@ from engine.endpoints import Endpoint
 from engine.errors import ConfigError
 from engine.transport import Connection, pair
 from engine.transport import websocket as websocket_transport
+
+if TYPE_CHECKING:
+    from engine.server import Responder, ServerOptions
 
 _log = logging.getLogger("bargein")
 
@@ -35,7 +38,7 @@ def connect(
     session: Mapping[str, Any] | None = None,
     barge_in: BargeIn | None = None,
     gate: Gate | None = None,
-    responder: str = "echo",
+    responder: str | Responder = "echo",
     observer: Observer | None = None,
 ) -> AbstractAsyncContextManager[Conversation]:
     """Hold a conversation: `async with engine.connect(endpoint) as conversation`.
@@ -45,10 +48,14 @@ def connect(
     names. A given key goes to that server; the environment's too, but never unencrypted to another machine, unless
     OPENAI_BASE_URL names it. The server inside gets none.
 
-    `instructions` and `voice` are set in the session; `session` adds fields in the wire's shape. `audio_format`
-    ("pcm", "pcmu", "pcma") is spoken both ways. Entering the block raises `ConfigError`, `TransportError` or
+    `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields in
+    the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both ways.
+    `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
+    Entering the block raises `ConfigError`, `TransportError` or
     `MediaError` when it cannot begin.
     """
+    if not callable(getattr(endpoint, "open", None)):
+        raise ConfigError(f"endpoint is {endpoint!r}: give an endpoint, such as engine.WavFile({str(endpoint)!r})")
     chosen = audio_format if isinstance(audio_format, AudioFormat) else AudioFormat.named(audio_format)
     settings = Settings(
         session=_session(instructions, voice, session),
@@ -58,7 +65,10 @@ def connect(
     )
     target = server_url(url, key, model)
     if target is None:
-        _log.info("no server named and no key found: talking to the server inside, responder %s", responder)
+        _log.info(
+            "no server named and no key found: talking to the server inside, responder %s",
+            getattr(responder, "name", responder),
+        )
         return converse(endpoint, embedded(responder), settings, observer)
     return converse(endpoint, remote(target, key), settings, observer)
 
@@ -130,13 +140,13 @@ def _trusted(url: str) -> bool:
     return named.scheme in ("ws", "http") and named.netloc == parts.netloc
 
 
-def embedded(responder: str | Any = "echo", options: Any = None) -> OpenConnection:
+def embedded(responder: str | Responder = "echo", options: ServerOptions | None = None) -> OpenConnection:
     """Starts the server inside for one conversation: over a WebSocket on loopback, or in memory on a virtual loop."""
     return lambda: _in_memory(responder, options) if clock.is_virtual() else _on_loopback(responder, options)
 
 
 @asynccontextmanager
-async def _on_loopback(responder: str | Any, options: Any) -> AsyncIterator[Connection]:
+async def _on_loopback(responder: str | Responder, options: ServerOptions | None) -> AsyncIterator[Connection]:
     from engine import server  # imported when used: a client of another server does not pay for this one
 
     brain = server.responder(responder) if isinstance(responder, str) else responder
@@ -148,7 +158,7 @@ async def _on_loopback(responder: str | Any, options: Any) -> AsyncIterator[Conn
 
 
 @asynccontextmanager
-async def _in_memory(responder: str | Any, options: Any) -> AsyncIterator[Connection]:
+async def _in_memory(responder: str | Responder, options: ServerOptions | None) -> AsyncIterator[Connection]:
     from engine import server
 
     brain = server.responder(responder) if isinstance(responder, str) else responder

@@ -25,7 +25,7 @@ from engine.cli.trace import Trace
 from engine.conversation import Conversation, Settings, Turn, converse
 from engine.endpoints import WavFile
 from engine.endpoints.wav import read_wav
-from engine.errors import MissingExtraError
+from engine.errors import ConfigError, MissingExtraError
 from engine.front import embedded
 from engine.realtime import events as ev
 from engine.server.responders.script import Script
@@ -54,7 +54,11 @@ class Watcher:
 def run(options: Namespace) -> int:
     """Hold the conversation. `options`: wav (path or None), out (folder), fast (virtual time)."""
     out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(f"--out is {str(out)!r}, which can be no folder ({reason}): name another") from None
     wav = Path(options.wav) if options.wav else None
     main = _hold(wav, out)
     figures = clock.run_virtual(main) if options.fast else asyncio.run(main)
@@ -81,6 +85,8 @@ async def _hold(wav: Path | None, out: Path) -> Figures:
         brain = Script(json.loads((data / "demo.json").read_text(encoding="utf-8")), "demo")
         source = read_wav(path)
         evidence = Evidence(source.rate, labels)
+        if source.note:
+            print(f"{path.name}: {source.note}")
         print(f"caller {path.name}: {source.seconds:.1f} s at {source.rate} Hz; the server inside answers", flush=True)
         turns = []
         with Trace(out / "events.jsonl") as trace:

@@ -86,11 +86,12 @@ async def run(options: Namespace) -> int:
             async for turn in conversation.turns():
                 turns.append(turn)
                 print(_json_turn(turn) if options.json else _line(turn), flush=True)
-            whole = conversation.sound.ended
+            over = conversation.sound.ended
+            whole = over and not any(turn.reason == "lost" for turn in turns)
             summary = _summary(conversation, turns, watcher, whole)
     print(_json(summary) if options.json else _summary_line(summary, options), flush=True)
     if not whole:
-        say("the server ended the conversation before the file was over")
+        say(f"the server ended the conversation {'in the middle of a reply' if over else 'before the file was over'}")
     if broken := conversation.anomalies:
         say(f"the server broke the protocol, and the conversation went on without those events; the last: {broken[-1]}")
     return 0 if whole and not summary["failed"] else 1
@@ -136,7 +137,9 @@ def _announce(options: Namespace) -> None:
     if secret and parts.scheme == "ws" and not is_loopback(parts.hostname):
         say(f"the key travels unencrypted to {parts.hostname}: wss:// would protect it")
     if options.fast:
-        say(f"this server is not ours: the file is spoken at {FAST:g} times real time, not on a virtual clock")
+        say(
+            f"this server is not the one inside: the file is spoken at {FAST:g} times real time, not on a virtual clock"
+        )
 
 
 # ---- what is told
@@ -172,7 +175,7 @@ def _summary(conversation: Conversation, turns: list[Turn], watcher: Watcher, wh
         "failed": sum(turn.status == "failed" for turn in replies),
         "mean_latency_ms": round(fmean(latencies), 1) if latencies else None,
         "seconds": round(conversation.sound.seconds, 3),
-        "whole_file": whole,
+        "whole": whole,
         "lost_s": round(_lost_s(conversation), 3),
         "server_errors": watcher.complaints,
     }

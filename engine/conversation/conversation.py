@@ -9,8 +9,10 @@ into the C queue and from the C ring to the wire. A stalled network or a busy lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import msgspec
 
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
 from engine.conversation.ending import Ending
@@ -20,7 +22,7 @@ from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Sound
-from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
+from engine.errors import ConnectionLost, EngineError, LocalProtocolError, RemoteProtocolError
 from engine.realtime import Protocol, Role, Slot, Verdict, wire
 from engine.realtime import events as ev
 from engine.transport import Connection
@@ -36,7 +38,12 @@ T = TypeVar("T")
 
 
 class Conversation:
-    """A running conversation. Made by `engine.connect`; one loop, one thread."""
+    """A running conversation. Made by `engine.connect`; one loop, one thread.
+
+    `turns` and `events` tell what happens; `send`, `interrupt`, `mute` and `set_volume` act; `session`, `anomalies`
+    and `stats` show. `start`, `take` and `stop` belong to what made it. `sound.duplex` is the C core's face, and
+    `time_map` tells when sent sound was captured.
+    """
 
     def __init__(
         self, sound: Sound, connection: Connection, protocol: Protocol, settings: Settings, observer: Observer | None
@@ -65,7 +72,9 @@ class Conversation:
     async def turns(self) -> AsyncIterator[Turn]:
         """Each turn once it is settled: the user's when its words are in, a reply when it has been heard or cut off.
 
-        Ends with the conversation; raises its failure (`TransportError`). Unread, the newest 1024 are kept.
+        Ends with the conversation: when the server closes it, or, for a file, when the file is over and so is all that
+        it started; a conversation with a device goes on until its block is left. Raises what ended it badly
+        (`TransportError`). Unread, the newest 1024 are kept.
         """
         async for turn in self._told(self._turns):
             yield turn
@@ -85,11 +94,19 @@ class Conversation:
             self._failure_seen = True
             raise
 
-    def send(self, event: ev.AnyEvent) -> None:
-        """Send any client event. Raises `LocalProtocolError`, and sends nothing, when the session's state does not
-        allow it. A `response.create` waits for the end of the response that is under way; the newest one that waits
-        counts.
+    def send(self, event: ev.AnyEvent | Mapping[str, Any]) -> None:
+        """Send any client event, typed or as a mapping in the wire's shape. Returns at once; not to be awaited.
+
+            text = {"type": "input_text", "text": "What time is it?"}
+            item = {"type": "message", "role": "user", "content": [text]}
+            conversation.send(events.ConversationItemCreate(item=item))
+            conversation.send(events.ResponseCreate())
+
+        A `response.create` waits for the end of the response that is under way; the newest one that waits counts.
+        Raises `LocalProtocolError`, and sends nothing, when it is no event or the session's state does not allow it.
         """
+        if isinstance(event, Mapping):
+            event = _typed(event)
         if isinstance(event, ev.ResponseCreate):
             self._protocol.request_response(event)
             self._writable.set()
@@ -97,7 +114,7 @@ class Conversation:
             self._queue(event)
 
     def interrupt(self) -> None:
-        """Stop the reply now, as a barge-in would."""
+        """Stop the reply now, as a barge-in would, and tell the server how much of it was heard."""
         self._interrupt(self.sound.duplex.queue.newest)
         self._cancel()
 
@@ -305,3 +322,11 @@ class Conversation:
         """End the feeds. Returns the failure that no reader of a feed has been told of yet."""
         self._finish()
         return None if self._failure_seen else self._failure
+
+
+def _typed(event: Mapping[str, Any]) -> ev.AnyEvent:
+    """A client event given in the wire's shape."""
+    try:
+        return wire.decode(msgspec.json.encode(dict(event)), Role.CLIENT)
+    except (RemoteProtocolError, TypeError) as problem:
+        raise LocalProtocolError(f"cannot send this mapping: {problem}") from None

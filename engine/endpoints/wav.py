@@ -391,5 +391,7 @@ class WavWriter:
             raise self._error("cannot be written", error) from None
 
     def _error(self, problem: str, error: OSError | ValueError) -> MediaError:
+        if isinstance(error, FileNotFoundError):
+            return MediaError(f"{self._where}: {problem}: its folder does not exist; make it first")
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return MediaError(f"{self._where}: {problem} ({reason}); choose another place or make room")

@@ -19,9 +19,9 @@ Path = str | os.PathLike[str]
 class WavFile:
     """Speaks `input` into the conversation, then silence; writes what the loudspeaker played to `output`.
 
-    `conversation` additionally gets both sides (left = microphone, right = loudspeaker). Files are mono at the rate
-    of `input`. `speed` 0.1..100 times real time; on a virtual loop time is virtual. Raises `MediaError` when the
-    file cannot be used.
+    `channel` counts from 0 and chooses one of several; without it they are averaged. `conversation` gets both sides
+    (left = microphone, right = loudspeaker). Files are mono at the rate of `input`. `speed` 0.1..100 times real
+    time; on a virtual loop time is virtual. Raises `MediaError` when the file cannot be used.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -149,7 +150,9 @@ async def connect(
 def _unreachable(error: OSError) -> str:
     if error.errno == errno.ECONNREFUSED:
         return "connection refused; is the server running?"
-    return str(error.strerror or error)
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or type(error).__name__}); if the server speaks none, use ws://"
+    return str(error.strerror or error) or type(error).__name__
 
 
 def _checked(url: str) -> str:

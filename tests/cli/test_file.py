@@ -54,7 +54,7 @@ def test_json_lines(asked: Path) -> None:
     assert [line["type"] for line in lines] == ["turn", "turn", "summary"]
     assert [line.get("role") for line in lines] == ["user", "assistant", None]
     assert lines[1]["played_ms"] == lines[1]["received_ms"] > 0 and lines[1]["usage"]["total_tokens"] > 0
-    assert lines[2]["replies"] == 1 and lines[2]["whole_file"] is True and ran.code == 0
+    assert lines[2]["replies"] == 1 and lines[2]["whole"] is True and ran.code == 0
 
 
 @pytest.mark.parametrize("form", ["pcmu", "pcma"])

@@ -35,6 +35,17 @@ def shown_programs() -> list[str]:
     return [block for block in blocks if "engine.connect(" in block and "asyncio.run(" in block]
 
 
+def test_the_tool_example_runs() -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / "tool.py")],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "user: What is the weather in Paris?"
+    assert '"weather": "rain"' in done.stdout.splitlines()[1], "the tool's output is not in the reply"
+
+
 @pytest.mark.parametrize("program", shown_programs() or [PROGRAM])
 def test_the_program_runs(program: str, tmp_path: Path) -> None:
     with WavWriter(tmp_path / "question.wav", RATE, 1) as file:

@@ -38,8 +38,10 @@ class Script:
             if file.stat().st_size > SIZE_LIMIT:
                 raise ConfigError(f"{path}: larger than {SIZE_LIMIT} bytes, which no script should be")
             text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: is no text file; a script is YAML") from None
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
             data = yaml.safe_load(text)

@@ -7,6 +7,7 @@ detector does, its length follows the text, and the same text always gives the s
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import numpy as np
@@ -45,11 +46,12 @@ class ToneVoice:
         return "tone"
 
     async def synthesize(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
-        """See `Voice.synthesize`. A sentence costs a few milliseconds, once, so it stays on the loop."""
+        """See `Voice.synthesize`. A sentence costs some milliseconds, once, on a thread beside the loop."""
         key = (text, voice, round(speed, 3))
         samples = self._cache.get(key)
         if samples is None:
-            samples = render(text, _PITCH_HZ.get(voice, _PITCH_HZ["alloy"]), speed)
+            pitch_hz = _PITCH_HZ.get(voice, _PITCH_HZ["alloy"])
+            samples = await asyncio.to_thread(render, text, pitch_hz, speed)
             self._cache.put(key, samples)
         return samples
 

@@ -1,0 +1,75 @@
+"""The longer words of `--help`."""
+
+from __future__ import annotations
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the conversation failed: server absent, refusing or lost, a response failed, or a fault in bargein
+  2    wrong usage or setting, or a file that cannot be read or written
+  130  stopped by Ctrl-C (143 by SIGTERM); what was written until then is whole and can be read
+  141  whoever read the output has gone
+"""
+
+MAIN = f"""\
+environment:
+  OPENAI_API_KEY   the key; never an option, because options are visible to everyone in the list of processes
+  OPENAI_BASE_URL  the server, when --server does not name one
+
+examples:
+  bargein demo                                  a spoken conversation, a picture and a recording, in out/
+  bargein file question.wav --out answer.wav    ask with a file, keep the answer
+  bargein serve                                 a Realtime server on this machine
+
+{EXIT_CODES}"""
+
+DEMO = f"""\
+Leaves in the folder: conversation.wav (left = microphone, right = loudspeaker), timeline.png and events.jsonl.
+
+examples:
+  bargein demo
+  bargein demo --fast --out /tmp/demo           in seconds, on a virtual clock
+  bargein demo --wav me.wav                     your own voice
+
+{EXIT_CODES}"""
+
+FILE = f"""\
+Each settled turn is one line: role, words ("(speech)" where there is no transcript), how much of an interrupted reply
+was heard, and the time from the end of the speech to the first sound of its answer.
+
+The server is --server, else OPENAI_BASE_URL, else the hosted service if there is a key, else the server inside.
+The file may be PCM, float or G.711 WAV, 8 to 192 kHz; it is spoken in real time and followed by silence until every
+answer has been heard.
+
+examples:
+  bargein file question.wav --out answer.wav --fast
+  bargein file call.wav --format pcmu --conversation both.wav --events events.jsonl
+  bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime
+  OPENAI_API_KEY=... bargein file question.wav --out answer.wav --instructions "Be brief."
+  bargein file question.wav --fast --json | jq -r 'select(.role == "assistant").text'
+
+{EXIT_CODES}"""
+
+SERVE = f"""\
+Prints `listening on ws://HOST:PORT/v1/realtime` when clients may come. Loopback only: it asks for no key. Ctrl-C or
+SIGTERM ends it, with exit code 0.
+
+responders:
+  echo         your own words come back
+  script:PATH  rules in a YAML file; the first rule whose conditions all hold is taken:
+
+    rules:
+      - match: {{turn: 1}}                        # or text: REGEX, tool: NAME, output: REGEX, instructions: REGEX
+        do: [{{say: "Hello."}}]                   # or text: ..., delay: SECONDS, stop: max_output_tokens
+      - match: {{text: "weather"}}
+        do: [{{call: {{name: get_weather, arguments: {{city: Paris}}}}}}]
+      - match: {{text: "break"}}
+        do: [{{fail: {{code: rate_limit_exceeded, message: "Slow down."}}}}]
+    default: [{{say: "You said {{text}}"}}]         # when no rule matches
+
+examples:
+  bargein serve
+  bargein serve --port 0 --responder script:rules.yaml
+  bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
+
+{EXIT_CODES}"""
