@@ -49,6 +49,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_done)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
+        """As asyncio's; its time limit is not used up while threads end in real time."""
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._threads -= 1
+
     def _thread_done(self, _future: asyncio.Future[Any]) -> None:
         self._threads -= 1
 

@@ -39,7 +39,7 @@ class Script:
                 raise ConfigError(f"{path}: larger than {SIZE_LIMIT} bytes, which no script should be")
             text = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            raise ConfigError(f"{path}: is no text file; a script is YAML") from None
+            raise ConfigError(f"{path}: cannot be read: it is no text file; a script is YAML") from None
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
         try:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from engine.errors import ConfigError, MissingExtraError
 from engine.server.formats import RATE, Samples
 from engine.server.voices.cache import SpeechCache
+from engine.server.voices.worker import WORKER
 
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples go to the callback, espeak_Synth returns when the text is spoken
 _DONT_EXIT = 0x8000  # report missing data instead of ending the process
@@ -95,9 +95,6 @@ class _Library:
 
 _library: _Library | None = None
 _library_guard = threading.Lock()
-_worker = ThreadPoolExecutor(
-    max_workers=1, thread_name_prefix="espeak"
-)  # its queue holds one sentence per speaking session
 
 
 def _shared_library() -> _Library:
@@ -132,7 +129,7 @@ class EspeakVoice:
         key = (text, voice, round(speed, 3))
         samples = self._cache.get(key)
         if samples is None:
-            samples = await asyncio.get_running_loop().run_in_executor(_worker, self.speak, text, voice, speed)
+            samples = await asyncio.get_running_loop().run_in_executor(WORKER, self.speak, text, voice, speed)
             self._cache.put(key, samples)
         return samples
 

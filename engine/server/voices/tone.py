@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.server.formats import RATE, Samples
 from engine.server.voices.cache import SpeechCache
+from engine.server.voices.worker import WORKER
 
 _SYLLABLE = re.compile(r"[aeiouyäöüàâéèêëîïôûœæ0-9]+|[^\x00-\x7f]", re.IGNORECASE)
 _FORMANTS_HZ = {
@@ -46,12 +47,12 @@ class ToneVoice:
         return "tone"
 
     async def synthesize(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
-        """See `Voice.synthesize`. A sentence costs some milliseconds, once, on a thread beside the loop."""
+        """See `Voice.synthesize`. A sentence costs some milliseconds, once, on the voices' thread."""
         key = (text, voice, round(speed, 3))
         samples = self._cache.get(key)
         if samples is None:
             pitch_hz = _PITCH_HZ.get(voice, _PITCH_HZ["alloy"])
-            samples = await asyncio.to_thread(render, text, pitch_hz, speed)
+            samples = await asyncio.get_running_loop().run_in_executor(WORKER, render, text, pitch_hz, speed)
             self._cache.put(key, samples)
         return samples
 
