@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread sanitize-python wheel bench clean
+.PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread sanitize-python \
+        fuzz fuzz-build wheel bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
 	@echo "make test      C tests, Python tests, ruff, mypy --strict"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
+	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
 	@echo "make bench     speed and latency beside the peers, into bench/results.md"
 	@echo "make clean     remove everything that was built"
@@ -66,6 +68,29 @@ sanitize-python: env
 	    LD_PRELOAD=$$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 	    $$($(abspath $(BIN))/python -c "import sys; print(sys._base_executable)") -m pytest -q -p no:cacheprovider \
 	    tests/audio tests/conversation/test_failures.py tests/conversation/test_interruption.py
+
+# Inputs that are found stay in build/fuzz/corpus and are the start of the next run; a finding is left in build/fuzz/<target>-*.
+CLANG ?= clang
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
+FUZZ_TARGETS := $(patsubst csrc/fuzz/fuzz_%.c,%,$(wildcard csrc/fuzz/fuzz_*.c))
+fuzz: $(FUZZ_TARGETS:%=fuzz-%)
+
+fuzz-build: env
+	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+	    $(CLANG) -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2> /dev/null || \
+	    { echo "make fuzz needs clang with libFuzzer and sanitizers (Debian 12: apt-get install clang libclang-rt-14-dev)"; exit 1; }
+	$(BIN)/cmake -S . -B build/fuzz -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_C_COMPILER=$(CLANG) \
+	    -DBARGEIN_FUZZ=ON -DBARGEIN_SANITIZE=address$(,)undefined$(,)float-cast-overflow > /dev/null
+	$(BIN)/cmake --build build/fuzz -j $(JOBS)
+
+$(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-build
+	@mkdir -p build/fuzz/corpus/$*
+	@echo "fuzz_$*: $(FUZZ_SECONDS) s, seed $(FUZZ_SEED), log in build/fuzz/$*.log"
+	@build/fuzz/fuzz_$* -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -max_len=600 -len_control=0 -timeout=20 \
+	    -artifact_prefix=build/fuzz/$*- build/fuzz/corpus/$* csrc/fuzz/corpus/$* > build/fuzz/$*.log 2>&1 || \
+	    { grep -v -e NEW -e REDUCE build/fuzz/$*.log; exit 1; }
+	@grep DONE build/fuzz/$*.log
 
 wheel: env
 	$(BIN)/python -m build --outdir dist .

@@ -42,7 +42,8 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
 
 size_t rt_duplex_size(const rt_duplex_config *config)
 {
-    if (!valid(config) || rt_playout_size(&config->playout) == 0)
+    if (!valid(config) || !rt_gate_valid(&config->gate) || !rt_interrupt_valid(&config->interrupt) ||
+        rt_playout_size(&config->playout) == 0)
         return 0;
     return lay_out(NULL, config);
 }

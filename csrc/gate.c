@@ -6,13 +6,16 @@
 
 size_t rt_gate_size(void) { return RT_ALIGN64(sizeof(rt_gate)); }
 
+int rt_gate_valid(const rt_gate_config *config)
+{
+    return config->mode >= RT_GATE_OFF && config->mode <= RT_GATE_PAUSE && config->hold_ms <= 10000 && config->preroll_ms <= 500 &&
+           config->linger_ms <= 60000 && config->open_threshold >= 0.0f && config->open_threshold <= 1.0f &&
+           config->close_threshold >= 0.0f && config->close_threshold <= config->open_threshold;
+}
+
 int rt_gate_init(rt_gate *gate, const rt_gate_config *config)
 {
-    if (config->mode < RT_GATE_OFF || config->mode > RT_GATE_PAUSE || config->hold_ms > 10000 || config->preroll_ms > 500 ||
-        config->linger_ms > 60000)
-        return RT_BAD_ARGUMENT;
-    if (!(config->open_threshold >= 0.0f && config->open_threshold <= 1.0f && config->close_threshold >= 0.0f &&
-          config->close_threshold <= config->open_threshold))
+    if (!rt_gate_valid(config))
         return RT_BAD_ARGUMENT;
     memset(gate, 0, sizeof *gate);
     gate->config = *config;

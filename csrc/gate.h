@@ -55,6 +55,7 @@ typedef struct rt_gate_stats {
 size_t rt_gate_size(void);
 /* Values outside the ranges above give RT_BAD_ARGUMENT. */
 int rt_gate_init(rt_gate *gate, const rt_gate_config *config);
+int rt_gate_valid(const rt_gate_config *config); /* what init looks at first; 1 or 0 */
 void rt_gate_reset(rt_gate *gate);
 void rt_gate_process(rt_gate *gate, const float *hop, float probability, int hold, int turn_open, rt_gate_plan *plan) RT_NONBLOCKING;
 /* The samples of captured hop `number`, which must be one the last plan names. */

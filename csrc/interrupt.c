@@ -9,10 +9,16 @@ enum { IDLE = 0, DUCKED = 1, CONFIRMED = 2 };
 
 size_t rt_interrupt_size(void) { return RT_ALIGN64(sizeof(rt_interrupt)); }
 
+int rt_interrupt_valid(const rt_interrupt_config *config)
+{
+    return config->policy >= RT_POLICY_EITHER && config->policy <= RT_POLICY_NEVER && config->confirm_ms >= 10 &&
+           config->confirm_ms <= 1000 && config->restore_ms >= 10 && config->restore_ms <= 2000 && config->threshold >= 0.0f &&
+           config->threshold <= 1.0f;
+}
+
 int rt_interrupt_init(rt_interrupt *interrupt, const rt_interrupt_config *config)
 {
-    if (config->policy < RT_POLICY_EITHER || config->policy > RT_POLICY_NEVER || config->confirm_ms < 10 || config->confirm_ms > 1000 ||
-        config->restore_ms < 10 || config->restore_ms > 2000 || !(config->threshold >= 0.0f && config->threshold <= 1.0f))
+    if (!rt_interrupt_valid(config))
         return RT_BAD_ARGUMENT;
     interrupt->config = *config;
     rt_interrupt_reset(interrupt);

@@ -46,6 +46,7 @@ typedef struct rt_interrupt_result {
 
 size_t rt_interrupt_size(void);
 int rt_interrupt_init(rt_interrupt *interrupt, const rt_interrupt_config *config);
+int rt_interrupt_valid(const rt_interrupt_config *config); /* what init looks at first; 1 or 0 */
 void rt_interrupt_reset(rt_interrupt *interrupt);
 /* One hop. `result` is written whole every time. */
 void rt_interrupt_process(rt_interrupt *interrupt, float probability, uint32_t playing, uint32_t newest,

@@ -112,7 +112,7 @@ int64_t rt_playout_push(rt_playout *p, uint32_t item, uint32_t generation, const
         return RT_BAD_ARGUMENT;
     uint32_t taken = (uint32_t)(p->capacity - rt_playout_waiting(p));
     taken = least(taken, frames);
-    /* one span is kept back, so that the end of an item always finds room behind its samples */
+    /* one span is kept back, so that the end of an item finds room behind its samples */
     if (frames > 0 && (taken == 0 || rt_ring_writable(spans(p)) < 2))
         return RT_FULL;
     if (row == NULL && (row = new_row(p, item, generation)) == NULL)
