@@ -20,14 +20,22 @@ help:
 env: $(VENV)/ready
 
 # Build tools come from the package index, so a machine needs only a C compiler, make and Python with headers and venv.
-$(VENV)/ready: pyproject.toml
+$(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
 	$(BIN)/python -m pip install -q "scikit-build-core>=1.0" "cffi>=1.17" cmake ninja
+	touch $@
+
+$(VENV)/ready: $(VENV)/tools
 	$(BIN)/python -m pip install -q --no-build-isolation -e ".[dev]"
 	touch $@
 
-demo: env
+# What a demo needs is a third of what the tests need.
+$(VENV)/demo-ready: $(VENV)/tools
+	$(BIN)/python -m pip install -q --no-build-isolation -e ".[demo]"
+	touch $@
+
+demo: $(if $(wildcard $(VENV)/ready),$(VENV)/ready,$(VENV)/demo-ready)
 	$(BIN)/bargein demo $(if $(WAV),--wav "$(WAV)") --out out
 
 test: lint test-c test-python

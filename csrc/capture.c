@@ -95,6 +95,7 @@ static void hop_done(rt_duplex *d)
     float probability = rt_vad_process(vad, c->hop);
     follow_speech(d, probability);
     int hold = decide(d, probability);
+    rt_stages_process(rt_duplex_part(d, c->stages_offset), c->hop); /* after all decisions: stages shape only what is sent */
     rt_gate_process(gate, c->hop, probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
     uint64_t now = c->stats.hops;
     for (uint32_t i = 0; i < plan.sound; i++)

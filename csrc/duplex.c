@@ -31,9 +31,11 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
     PLACE(c->vad_offset, rt_vad_size());
     PLACE(c->interrupt_offset, rt_interrupt_size());
     PLACE(c->gate_offset, rt_gate_size());
+    PLACE(c->stages_offset, rt_stages_size());
     PLACE(c->records_offset, rt_ring_size(sizeof(rt_record), record_count(config)));
     PLACE(c->events_offset, rt_ring_size(sizeof(rt_event), RT_EVENTS));
     PLACE(p->playout_offset, rt_playout_size(&config->playout));
+    PLACE(p->stages_offset, rt_stages_size());
     PLACE(p->resample_offset, resample_bytes(RT_RATE, config->playback_rate_hz));
     PLACE(p->events_offset, rt_ring_size(sizeof(rt_event), RT_EVENTS));
 #undef PLACE
@@ -61,6 +63,8 @@ static int init_capture(rt_duplex *d)
     if (status == RT_OK)
         status = rt_gate_init(rt_duplex_part(d, c->gate_offset), &d->config.gate);
     if (status == RT_OK)
+        status = rt_stages_init(rt_duplex_part(d, c->stages_offset));
+    if (status == RT_OK)
         status = rt_ring_init(rt_duplex_part(d, c->records_offset), sizeof(rt_record), record_count(&d->config));
     if (status == RT_OK)
         status = rt_ring_init(rt_duplex_part(d, c->events_offset), sizeof(rt_event), RT_EVENTS);
@@ -72,6 +76,8 @@ static int init_playback(rt_duplex *d)
     rt_playback *p = &d->playback;
     p->gain = p->limit_gain = 1.0f;
     int status = rt_playout_init(rt_duplex_part(d, p->playout_offset), &d->config.playout);
+    if (status == RT_OK)
+        status = rt_stages_init(rt_duplex_part(d, p->stages_offset));
     if (status == RT_OK)
         status = rt_resample_init(rt_duplex_part(d, p->resample_offset), RT_RATE, d->config.playback_rate_hz);
     if (status == RT_OK)
@@ -105,6 +111,10 @@ int rt_duplex_process(rt_duplex *d, const void *in, void *out, uint32_t frames) 
 }
 
 rt_playout *rt_duplex_playout(rt_duplex *d) { return rt_duplex_part(d, d->playback.playout_offset); }
+
+rt_stages *rt_duplex_capture_stages(rt_duplex *d) { return rt_duplex_part(d, d->capture.stages_offset); }
+
+rt_stages *rt_duplex_playback_stages(rt_duplex *d) { return rt_duplex_part(d, d->playback.stages_offset); }
 
 uint32_t rt_duplex_read_records(rt_duplex *d, rt_record *records, uint32_t count)
 {
@@ -180,6 +190,7 @@ double rt_capture_latency(const rt_duplex *d, uint32_t block_frames)
     double seconds = rt_resample_latency(rt_duplex_part(duplex, d->capture.resample_offset));
     if (d->config.send_format != RT_PCM16)
         seconds += rt_resample_latency(rt_duplex_part(duplex, d->capture.encode_offset));
+    seconds += (double)rt_stages_latency(rt_duplex_part(duplex, d->capture.stages_offset)) / RT_RATE;
     return seconds * d->config.capture_rate_hz + reblocking(d->config.capture_rate_hz, block_frames);
 }
 
@@ -188,5 +199,6 @@ double rt_playback_latency(const rt_duplex *d, uint32_t block_frames)
     rt_duplex *duplex = (rt_duplex *)(uintptr_t)d;
     double seconds = rt_resample_latency(rt_duplex_part(duplex, d->playback.resample_offset));
     seconds += rt_playout_latency(rt_duplex_part(duplex, d->playback.playout_offset)) / RT_RATE;
+    seconds += (double)rt_stages_latency(rt_duplex_part(duplex, d->playback.stages_offset)) / RT_RATE;
     return seconds * d->config.playback_rate_hz + reblocking(d->config.playback_rate_hz, block_frames);
 }

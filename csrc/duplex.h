@@ -1,7 +1,8 @@
 /* duplex.h - the way of the sound: one microphone and one loudspeaker, two functions, two threads at most.
  *
- *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad ▶ interrupt ▶ gate ▶ [8 kHz] ▶ encode ▶ records (ring)
- *   rt_playback_process: playout (queue) ▶ duck ▶ volume ▶ limit ▶ device rate ▶ channels ▶ loudspeaker
+ *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
+ *                        records (ring)
+ *   rt_playback_process: playout (queue) ▶ stages ▶ duck ▶ volume ▶ limit ▶ device rate ▶ channels ▶ loudspeaker
  *
  * Each belongs to one thread; where one callback has both directions rt_duplex_process calls both, capture first, so that a duck decided
  * on this block is heard in this block. The halves share nothing but atomics with one writer each. A device callback, a pacer (pacer.h), a
@@ -15,7 +16,11 @@
  * sound. When the record ring (records_ms) is full the newest hop is lost and counted; when an event ring is full the newest event is
  * lost and counted. Positions are in samples at RT_RATE.
  *
- * Memory: rt_duplex_size bytes, brought by the caller, 64-byte aligned, no pointers inside. Work per hop: bounded by the blocks'.
+ * Stages are the user's own DSP (stages.h). Those of the capture half shape what is sent, not what the vad hears; those of the playback
+ * half shape the reply before duck and volume, and what they hold back (latency, tails) sounds on after an interruption's fade.
+ *
+ * Memory: rt_duplex_size bytes, brought by the caller, 64-byte aligned, no pointers inside but those of stages.h: a copy made with memcpy
+ * runs without stages. Work per hop: bounded by the blocks'.
  */
 #ifndef RT_DUPLEX_H
 #define RT_DUPLEX_H
@@ -26,6 +31,7 @@
 #include "resample.h"
 #include "ring.h"
 #include "rt.h"
+#include "stages.h"
 #include "vad.h"
 
 /* cdef begin */
@@ -112,12 +118,14 @@ int rt_playback_process(rt_duplex *duplex, void *out, uint32_t frames) RT_NONBLO
 /* Both, one thread. */
 int rt_duplex_process(rt_duplex *duplex, const void *in, void *out, uint32_t frames) RT_NONBLOCKING;
 
-/* Added delay in device frames for blocks of `block_frames`: filters and re-blocking. */
+/* Added delay in device frames for blocks of `block_frames`: filters, stages and re-blocking. Loop thread. */
 double rt_capture_latency(const rt_duplex *duplex, uint32_t block_frames);
 double rt_playback_latency(const rt_duplex *duplex, uint32_t block_frames);
 
 /* Loop thread. */
 rt_playout *rt_duplex_playout(rt_duplex *duplex);
+rt_stages *rt_duplex_capture_stages(rt_duplex *duplex);
+rt_stages *rt_duplex_playback_stages(rt_duplex *duplex);
 uint32_t rt_duplex_read_records(rt_duplex *duplex, rt_record *records, uint32_t count);
 uint32_t rt_duplex_read_events(rt_duplex *duplex, rt_event *events, uint32_t count);
 void rt_duplex_arm(rt_duplex *duplex); /* wake the loop once when there is something to read */
@@ -144,7 +152,7 @@ typedef struct rt_playback_figures {
 
 /* What the capture half owns. Offsets are from the start of rt_duplex. */
 typedef struct rt_capture {
-    size_t resample_offset, encode_offset, vad_offset, interrupt_offset, gate_offset, records_offset, events_offset;
+    size_t resample_offset, encode_offset, vad_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset;
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
     int speaking;
     float mono[RT_CHUNK], hop[RT_HOP];
@@ -155,7 +163,7 @@ typedef struct rt_capture {
 } rt_capture;
 
 typedef struct rt_playback {
-    size_t playout_offset, resample_offset, events_offset;
+    size_t playout_offset, stages_offset, resample_offset, events_offset;
     uint32_t fifo_first, fifo_count, fired;
     uint32_t last_item;
     int last_state;

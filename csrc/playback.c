@@ -42,19 +42,21 @@ static float volume(const rt_duplex *d)
     return value;
 }
 
-/* Duck and volume along one 10 ms ramp. Sound at gain 1 passes untouched. */
-static void apply_gain(rt_duplex *d, uint32_t generation)
+/* Duck and volume along one 10 ms ramp. Sound at gain 1 passes untouched. `before`: generation of the hop before. `staged`: stages may
+ * sound while the queue is silent, so the gain must not jump there. */
+static void apply_gain(rt_duplex *d, uint32_t generation, uint32_t before, int staged)
 {
     rt_playback *p = &d->playback;
     uint32_t ducked = atomic_load_explicit(&d->capture.duck, memory_order_acquire);
     float full = volume(d);
     /* In the hop that ends in silence the gain stands still, since an interruption's fade may still sound in it. */
-    float to = generation == 0 ? p->gain : generation <= ducked ? full * d->config.duck_gain : full;
+    int still = generation == 0 && !(staged && before == 0);
+    float to = still ? p->gain : generation != 0 && generation <= ducked ? full * d->config.duck_gain : full;
     if (to != p->gain)
         rt_pcm_ramp(p->hop, RT_HOP, p->gain, to);
     else if (to != 1.0f)
         rt_pcm_gain(p->hop, RT_HOP, to);
-    p->gain = generation == 0 ? full : to;
+    p->gain = generation == 0 && !staged ? full : to;
 }
 
 /* Holds the peak of a hop at full scale: gain falls within 2 ms, rises slowly, and what the attack lets through is clamped. */
@@ -80,9 +82,11 @@ static void make_hop(rt_duplex *d)
     rt_playout *playout = rt_duplex_playout(d);
     uint32_t latch = atomic_load_explicit(&d->capture.latch, memory_order_acquire);
     uint32_t generation = rt_playout_process(playout, latch, p->hop);
+    uint32_t before = atomic_load_explicit(&p->playing, memory_order_relaxed);
     atomic_store_explicit(&p->playing, generation, memory_order_release);
     report(d, playout);
-    apply_gain(d, generation);
+    int staged = rt_stages_process(rt_duplex_part(d, p->stages_offset), p->hop);
+    apply_gain(d, generation, before, staged);
     rt_pcm_level level = rt_pcm_measure(p->hop, RT_HOP);
     limit(p, level.peak);
     p->stats.hops++;

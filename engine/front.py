@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from engine import clock
-from engine.audio import AudioFormat, BargeIn, Gate
+from engine.audio import AudioFormat, BargeIn, Gate, Stage
 from engine.conversation import Conversation, Observer, OpenConnection, Settings, converse
 from engine.endpoints import Endpoint
 from engine.errors import ConfigError
@@ -38,6 +38,8 @@ def connect(
     session: Mapping[str, Any] | None = None,
     barge_in: BargeIn | None = None,
     gate: Gate | None = None,
+    capture_stages: Sequence[Stage] = (),
+    playback_stages: Sequence[Stage] = (),
     responder: str | Responder = "echo",
     observer: Observer | None = None,
 ) -> AbstractAsyncContextManager[Conversation]:
@@ -51,8 +53,8 @@ def connect(
     `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields in
     the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both ways.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
-    Entering the block raises `ConfigError`, `TransportError` or
-    `MediaError` when it cannot begin.
+    `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. Entering the block
+    raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
     """
     if not callable(getattr(endpoint, "open", None)):
         raise ConfigError(f"endpoint is {endpoint!r}: give an endpoint, such as engine.WavFile({str(endpoint)!r})")
@@ -62,6 +64,8 @@ def connect(
         audio_format=chosen,
         barge_in=barge_in or BargeIn(),
         gate=gate or Gate(),
+        capture_stages=capture_stages,
+        playback_stages=playback_stages,
     )
     target = server_url(url, key, model)
     if target is None:

@@ -60,6 +60,22 @@ def new(ctype: str, initial: Any = None) -> Any:
     return _ffi.new(ctype, initial) if initial is not None else _ffi.new(ctype)
 
 
+def pointer(ctype: str, address: int) -> Any:
+    """An address from elsewhere (machine code, an array) as `ctype`. Nothing is kept alive by it."""
+    return _ffi.cast(ctype, address)
+
+
+def c_function_address(thing: Any) -> int | None:
+    """The address of a cffi function pointer, of any FFI; None for what is none. Raises `ValueError` for a callback
+    into Python, which would take the GIL.
+    """
+    if not isinstance(thing, _ffi.CData) or _ffi.typeof(thing).kind != "function":
+        return None
+    if " calling <" in repr(thing):
+        raise ValueError(f"{thing!r} is a callback into Python")
+    return int(_ffi.cast("uintptr_t", thing))
+
+
 def text(pointer: Any) -> str:
     """A C string as str."""
     value: bytes = _ffi.string(pointer)

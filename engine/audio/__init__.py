@@ -23,6 +23,7 @@ from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.playout import ItemKey, Playout, PlayoutQueue, PlayoutStats, Position
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
+from engine.audio.stage import Stage, stage
 from engine.audio.timemap import TimeMap
 
 __all__ = [
@@ -48,11 +49,13 @@ __all__ = [
     "Resampler",
     "RingReader",
     "RingWriter",
+    "Stage",
     "TimeMap",
     "VoiceDetector",
     "alaw_decode",
     "alaw_encode",
     "ring",
+    "stage",
     "ulaw_decode",
     "ulaw_encode",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
 from engine.audio.playout import PlayoutQueue, PlayoutStats, playout_stats
+from engine.audio.stage import Stage, StageChain
 from engine.errors import ConfigError
 from engine.native import Block, address, lib, new
 
@@ -224,6 +226,10 @@ class Duplex:
         self.pointer = self._block.pointer("rt_duplex *")
         lib.rt_duplex_init(self.pointer, c)
         self.queue = PlayoutQueue(lib.rt_duplex_playout(self.pointer), self.config.receive_format)
+        self._chains = {
+            "capture": StageChain(lib.rt_duplex_capture_stages(self.pointer)),
+            "playback": StageChain(lib.rt_duplex_playback_stages(self.pointer)),
+        }
         self._dtype = SAMPLES[self.config.sample][0]
         self._records = np.empty(64, dtype=RECORD)
         self._events = np.empty(64, dtype=EVENT)
@@ -271,6 +277,8 @@ class Duplex:
 
     def read_events(self) -> list[AudioEvent]:
         """All reports that wait: the capture half's oldest first, then the playback half's."""
+        for chain in self._chains.values():
+            chain.release()
         events: list[AudioEvent] = []
         while n := int(lib.rt_duplex_read_events(self.pointer, address(self._events, "rt_event *"), len(self._events))):
             events += [
@@ -294,8 +302,43 @@ class Duplex:
         """Tell the gate whether the server has a turn open (mode PAUSE)."""
         lib.rt_duplex_set_turn_open(self.pointer, turn_open)
 
+    def set_stages(self, chain: str, stages: Sequence[Stage]) -> None:
+        """Put up to 8 stages, in this order, in place of those of `chain`, at any time and without a click.
+
+        "capture": after the voice detector, which hears the sound without them, before the gate: they shape what is
+        sent. "playback": after the queue, before duck and volume. The sound crosses over within a hop (two for a stage
+        that changes its place). A replaced stage is kept until the audio thread has passed a hop without it.
+        """
+        if chain not in self._chains:
+            raise ConfigError(f"chain is {chain!r}: use capture or playback")
+        other = self._chains["playback" if chain == "capture" else "capture"].kept
+        for each in stages:
+            if not isinstance(each, Stage):
+                raise ConfigError(f"stages has {each!r:.60}: make it with engine.audio.stage")
+            if each in other:
+                raise ConfigError(
+                    f"{each} is in the other chain, or still leaves it: make a second one (they may share state)"
+                )
+        self._chains[chain].replace(stages)
+
+    def stages(self, chain: str) -> list[Stage]:
+        """The stages set last in "capture" or "playback"."""
+        return self._chains[chain].stages
+
+    def bypass(self, stage: Stage, on: bool = True) -> None:
+        """Leave a stage out, or take it back, without a click. Left out it still hears the sound; its latency does not
+        count.
+        """
+        if not any(chain.set_bypass(stage, on) for chain in self._chains.values()):
+            raise ConfigError(f"{stage} is in neither chain: set it with set_stages first")
+
+    def settle_stages(self) -> None:
+        """Take changes of stages over at once and let go of what they replaced. Only while no audio thread runs."""
+        for chain in self._chains.values():
+            chain.settle()
+
     def capture_latency_ms(self, block: int) -> float:
-        """Delay from microphone to record for blocks of so many frames: filters and re-blocking."""
+        """Delay from microphone to record for blocks of so many frames: filters, stages and re-blocking."""
         return 1000.0 * float(lib.rt_capture_latency(self.pointer, block)) / self.config.capture_rate
 
     def playback_latency_ms(self, block: int) -> float:

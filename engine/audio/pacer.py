@@ -68,6 +68,7 @@ class Pacer:
         """End the thread and wait for it. Harmless when none runs."""
         lib.rt_pacer_stop(self._pacer)
         _running.discard(self)
+        self._duplex.settle_stages()
 
     def __del__(self) -> None:
         if hasattr(self, "_pacer"):

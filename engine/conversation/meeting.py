@@ -32,7 +32,13 @@ async def converse(
         connection = await stack.enter_async_context(open_connection())
         protocol, early = await shake_hands(connection, settings, observer)
         sound_settings = SoundSettings(
-            settings.audio_format, settings.audio_format, settings.barge_in, settings.gate, settings.queue_s
+            settings.audio_format,
+            settings.audio_format,
+            settings.barge_in,
+            settings.gate,
+            settings.queue_s,
+            settings.capture_stages,
+            settings.playback_stages,
         )
         sound = await stack.enter_async_context(endpoint.open(sound_settings))
         conversation = Conversation(sound, connection, protocol, settings, observer)

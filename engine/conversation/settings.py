@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.audio import AudioFormat, BargeIn, Gate, Policy
+from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Settings:
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
     queue_s: float = 120.0
+    capture_stages: Sequence[Stage] = ()
+    playback_stages: Sequence[Stage] = ()
     handshake_s: float = 15.0
     answer_s: float = 30.0
 

@@ -131,7 +131,7 @@ async def play(
     loop.
     """
     if clock.is_virtual():
-        virtual = _Virtual(Duplex(duplex_config(rate, settings)), samples, sink)
+        virtual = _Virtual(settings.dress(Duplex(duplex_config(rate, settings))), samples, sink)
         try:
             yield virtual
         finally:
@@ -140,7 +140,7 @@ async def play(
         return
     async with AsyncExitStack() as stack:
         reading, writing = _pipe(stack)
-        duplex = Duplex(duplex_config(rate, settings, writing))
+        duplex = settings.dress(Duplex(duplex_config(rate, settings, writing)))
         pacer = Pacer(duplex, samples, speed=speed)
         paced = _Paced(duplex, pacer, len(samples), sink, reading)
         loop = asyncio.get_running_loop()

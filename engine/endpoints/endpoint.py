@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.audio import AudioFormat, BargeIn, Duplex, Gate
+from engine.audio import AudioFormat, BargeIn, Duplex, Gate, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,14 @@ class SoundSettings:
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
     queue_s: float = 120.0
+    capture_stages: Sequence[Stage] = ()
+    playback_stages: Sequence[Stage] = ()
+
+    def dress(self, duplex: Duplex) -> Duplex:
+        """Put the stages into a new duplex, before its sound runs."""
+        duplex.set_stages("capture", self.capture_stages)
+        duplex.set_stages("playback", self.playback_stages)
+        return duplex
 
 
 class Sound(Protocol):

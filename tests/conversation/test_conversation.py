@@ -10,7 +10,7 @@ import pytest
 
 import engine
 from engine import clock
-from engine.audio import AudioFormat, EventKind, GateMode
+from engine.audio import AudioFormat, EventKind, GateMode, stage
 from engine.conversation import Conversation, Settings, converse
 from engine.errors import ConfigError, LocalProtocolError
 from engine.realtime import events as ev
@@ -29,6 +29,22 @@ def test_both_questions_are_answered_through_a_gate(mode: GateMode, form: AudioF
     assert talk.log.of("sent", "conversation.item.truncate")
     capture = talk.stats[0]
     assert capture.lost_hops == capture.lost_records == 0
+
+
+def test_stages_shape_what_is_sent_and_what_is_heard() -> None:
+    pytest.importorskip("numba", reason="the extra `stages` is absent")
+
+    def halved(block: Any) -> None:
+        block *= np.float32(0.5)
+
+    begun, spoken = (round(second * RATE) for second in SPEECH[0])
+    plain, shaped = held(), held(capture_stages=[stage(halved)], playback_stages=[stage(halved)])
+    sounds = [np.frombuffer(talk.log.sent_audio(), np.int16).astype(int) for talk in (plain, shaped)]
+    before, after = (sound[begun:spoken] for sound in sounds)
+    assert np.abs(before).max() > 1000
+    assert np.abs(after - before / 2).max() <= 1
+    full, half = (np.abs(talk.loudspeaker.astype(int)).max() for talk in (plain, shaped))
+    assert half == pytest.approx(full / 2, abs=1)
 
 
 def sent_ms(talk: Held) -> int:
