@@ -1,13 +1,15 @@
-"""How fast is G.711 beside audioop (C, in the standard library to 3.12, the audioop-lts package after)?
+"""How fast is G.711 beside audioop (C, in the standard library to 3.12, the audioop-lts package after) and numba?
 
-Both are called from Python, in turn, on the same speech-like samples, cut into blocks of the stated length; best of
-many passes. One pass is 64 s of sound, so that no branch predictor knows it by heart, as it would a short block that is
-repeated. The calls' own cost is in the figures: it rules the short blocks. audioop codes mu-law one step away from
-G.191 on 508 inputs; it is the speed that is compared.
+All are called from Python, in turn, on the same speech-like samples, cut into blocks of the stated length; best of many
+passes. One pass is 64 s of sound, so that no branch predictor knows it by heart, as it would a short block that is
+repeated. The calls' own cost is in the figures: it rules the short blocks. Ours takes arrays or bytes, audioop bytes,
+the numba twins (the same arithmetic compiled for this very processor) arrays. audioop codes mu-law one step away from
+G.191 on 508 inputs, and goes from one law to the other in two calls; it is the speed that is compared.
 """
 
 from __future__ import annotations
 
+import sys
 import timeit
 import warnings
 from collections.abc import Callable
@@ -15,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.audio.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from engine.audio import g711
+from engine.errors import ConfigError
 
 Row = tuple[str, float, float, float, str]
 
@@ -46,30 +49,48 @@ def nanoseconds(call: Callable[[Any], object], blocks: list[Any]) -> float:
     return min(timeit.repeat(one_pass, number=1, repeat=7)) / SAMPLES * 1e9
 
 
+def load_twins() -> Any:
+    try:
+        from engine.audio import g711_numba
+    except ConfigError as absent:
+        print(f"g711: {absent}", file=sys.stderr)
+        return None
+    return g711_numba
+
+
 def main() -> list[Row]:
-    peer = load_audioop()
+    audioop, twins = load_audioop(), load_twins()
     linear = speech_like()
-    laws: list[tuple[str, Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any], Callable[[Any], Any]]] = [
-        ("mu-law", ulaw_encode, ulaw_decode, lambda x: peer.lin2ulaw(x, 2), lambda x: peer.ulaw2lin(x, 2)),
-        ("A-law", alaw_encode, alaw_decode, lambda x: peer.lin2alaw(x, 2), lambda x: peer.alaw2lin(x, 2)),
+    mulaw, alaw = g711.ulaw_encode(linear), g711.alaw_encode(linear)
+    across = g711.ulaw_to_alaw, g711.alaw_to_ulaw
+    jobs: list[tuple[str, Any, Callable[[bytes], bytes], Any]] = [
+        ("mu-law encode", g711.ulaw_encode, lambda x: audioop.lin2ulaw(x, 2), linear),
+        ("mu-law decode", g711.ulaw_decode, lambda x: audioop.ulaw2lin(x, 2), mulaw),
+        ("A-law encode", g711.alaw_encode, lambda x: audioop.lin2alaw(x, 2), linear),
+        ("A-law decode", g711.alaw_decode, lambda x: audioop.alaw2lin(x, 2), alaw),
+        ("mu-law to A-law", across[0], lambda x: audioop.lin2alaw(audioop.ulaw2lin(x, 2), 2), mulaw),
+        ("A-law to mu-law", across[1], lambda x: audioop.lin2ulaw(audioop.alaw2lin(x, 2), 2), alaw),
     ]
     rows: list[Row] = []
     for length, size in LENGTHS.items():
-        for law, encode, decode, peer_encode, peer_decode in laws:
-            for verb, ours, theirs, source in (
-                ("encode", encode, peer_encode, linear),
-                ("decode", decode, peer_decode, encode(linear)),
-            ):
-                blocks = [source[i : i + size] for i in range(0, SAMPLES, size)]
-                fast, slow = nanoseconds(ours, blocks), nanoseconds(theirs, [block.tobytes() for block in blocks])
-                rows.append((f"{law} {verb}, {length} blocks", fast, slow, slow / fast, "ns/sample"))
+        for job, ours, theirs, source in jobs:
+            arrays = [source[i : i + size] for i in range(0, SAMPLES, size)]
+            strings = [array.tobytes() for array in arrays]
+            name = f"{job}, {length} blocks"
+            ours_arrays, ours_bytes = nanoseconds(ours, arrays), nanoseconds(ours, strings)
+            peer = nanoseconds(theirs, strings)
+            rows.append((f"{name}: arrays, beside audioop", ours_arrays, peer, peer / ours_arrays, "ns/sample"))
+            rows.append((f"{name}: bytes, beside audioop", ours_bytes, peer, peer / ours_bytes, "ns/sample"))
+            if twins is not None:
+                twin = nanoseconds(getattr(twins, ours.__name__), arrays)
+                rows.append((f"{name}: arrays, beside numba", ours_arrays, twin, twin / ours_arrays, "ns/sample"))
     return rows
 
 
 def show(rows: list[Row]) -> None:
-    print(f"{'G.711':28} {'bargein':>10} {'audioop':>10} {'ratio':>7}")
+    print(f"{'G.711':52} {'bargein':>10} {'peer':>10} {'ratio':>7}")
     for name, ours, peer, ratio, unit in rows:
-        print(f"{name:28} {ours:10.3f} {peer:10.3f} {ratio:6.1f}x  {unit}")
+        print(f"{name:52} {ours:10.3f} {peer:10.3f} {ratio:6.1f}x  {unit}")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,21 @@ from pathlib import Path
 Row = tuple[str, float, float, float, str]
 
 RESULTS = Path(__file__).parent / "results.md"
-BENCHES = ["g711", "resample", "hop", "wire", "imports"]
-PACKAGES = ["bargein", "numpy", "msgspec", "soxr", "orjson", "pybase64", "openai", "audioop-lts"]
+BENCHES = ["g711", "resample", "hop", "wire", "framing", "imports"]
+PACKAGES = [
+    "bargein",
+    "numpy",
+    "msgspec",
+    "soxr",
+    "orjson",
+    "pybase64",
+    "openai",
+    "audioop-lts",
+    "samplerate",
+    "numba",
+    "pipecat-ai",
+    "livekit",
+]
 INTRODUCTION = """\
 Each row is what bargein and a peer came to in the same run: time, memory, size or decibels, the unit last. The ratio is
 peer over bargein, so above 1 bargein is the quicker or smaller one. Written by `make bench`; what each figure means,

@@ -1,7 +1,7 @@
 /* The idea: both laws code a magnitude as 3 bits of exponent and 4 bits of mantissa, which is what a float is. A
  * magnitude turned into a float carries its code in bits 19 to 25, and the other way round, so neither searching for
  * the segment nor a variable shift is needed and every loop below is straight arithmetic that gcc vectorises with
- * baseline SSE2 or NEON. All floats here are exact small integers.
+ * baseline SSE2 or NEON, and with AVX2 where the processor has it. All floats here are exact small integers.
  *
  * The work goes through a short buffer on the stack so that the steps on 16 bits use full vectors of 16-bit lanes.
  * For the step through float two neighbouring 16-bit values are taken from one 32-bit word, which saves the vectors'
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "pcm.h"
+#include "wide.h"
 
 enum {
     CHUNK = 256,
@@ -43,7 +44,7 @@ static inline float bits_float(uint32_t bits)
 }
 
 /* Replaces magnitudes (0..8191) by the top bits of their floats: exponent and 4 bits of mantissa. */
-static void magnitudes_to_codes(chunk *values, uint32_t samples)
+static RT_FORCED void magnitudes_to_codes(chunk *values, uint32_t samples)
 {
     if (samples & 1)
         values->half[samples] = 0;
@@ -56,7 +57,7 @@ static void magnitudes_to_codes(chunk *values, uint32_t samples)
 }
 
 /* Replaces codes (0..127) by the middle of their step, a whole number of at most 8191 once `origin` is chosen right. */
-static void codes_to_magnitudes(chunk *values, uint32_t samples, uint32_t origin)
+static RT_FORCED void codes_to_magnitudes(chunk *values, uint32_t samples, uint32_t origin)
 {
     uint32_t base = (origin << MANTISSA_SHIFT) + HALF_STEP;
 
@@ -90,7 +91,7 @@ static inline uint32_t at_most_chunk(uint32_t samples)
     return samples < CHUNK ? samples : CHUNK;
 }
 
-static void ulaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out, uint32_t samples)
+static RT_FORCED void ulaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out, uint32_t samples)
 {
     chunk values;
 
@@ -104,7 +105,7 @@ static void ulaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out,
         out[i] = (uint8_t)((values.half[i] - ULAW_ORIGIN) ^ 0xFF ^ ((in[i] >> 15) & 0x80));
 }
 
-static void ulaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out, uint32_t samples)
+static RT_FORCED void ulaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out, uint32_t samples)
 {
     chunk values;
 
@@ -117,7 +118,7 @@ static void ulaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out,
     }
 }
 
-static void alaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out, uint32_t samples)
+static RT_FORCED void alaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out, uint32_t samples)
 {
     chunk values;
 
@@ -134,7 +135,7 @@ static void alaw_encode_chunk(const int16_t *restrict in, uint8_t *restrict out,
     }
 }
 
-static void alaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out, uint32_t samples)
+static RT_FORCED void alaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out, uint32_t samples)
 {
     chunk values;
 
@@ -151,28 +152,51 @@ static void alaw_decode_chunk(const uint8_t *restrict in, int16_t *restrict out,
     }
 }
 
-void rt_ulaw_encode(const int16_t *in, uint8_t *out, uint32_t samples)
+/* The loop over chunks, once for every processor and once for wide vectors. */
+#define IN_CHUNKS(name, from, to)                                                                                    \
+    static void name##_narrow(const from *in, to *out, uint32_t samples)                                             \
+    {                                                                                                                \
+        for (uint32_t now; samples; samples -= now, in += now, out += now)                                           \
+            name##_chunk(in, out, now = at_most_chunk(samples));                                                     \
+    }                                                                                                                \
+    RT_WIDE static void name##_wide(const from *in, to *out, uint32_t samples)                                       \
+    {                                                                                                                \
+        for (uint32_t now; samples; samples -= now, in += now, out += now)                                           \
+            name##_chunk(in, out, now = at_most_chunk(samples));                                                     \
+    }                                                                                                                \
+    void rt_##name(const from *in, to *out, uint32_t samples)                                                        \
+    {                                                                                                                \
+        if (rt_wide())                                                                                               \
+            name##_wide(in, out, samples);                                                                           \
+        else                                                                                                         \
+            name##_narrow(in, out, samples);                                                                         \
+    }
+
+IN_CHUNKS(ulaw_encode, int16_t, uint8_t)
+IN_CHUNKS(ulaw_decode, uint8_t, int16_t)
+IN_CHUNKS(alaw_encode, int16_t, uint8_t)
+IN_CHUNKS(alaw_decode, uint8_t, int16_t)
+
+void rt_ulaw_to_alaw(const uint8_t *in, uint8_t *out, uint32_t samples)
 {
-    for (uint32_t now; samples; samples -= now, in += now, out += now)
-        ulaw_encode_chunk(in, out, now = at_most_chunk(samples));
+    int16_t linear[CHUNK];
+
+    for (uint32_t now; samples; samples -= now, in += now, out += now) {
+        now = at_most_chunk(samples);
+        rt_ulaw_decode(in, linear, now);
+        rt_alaw_encode(linear, out, now);
+    }
 }
 
-void rt_ulaw_decode(const uint8_t *in, int16_t *out, uint32_t samples)
+void rt_alaw_to_ulaw(const uint8_t *in, uint8_t *out, uint32_t samples)
 {
-    for (uint32_t now; samples; samples -= now, in += now, out += now)
-        ulaw_decode_chunk(in, out, now = at_most_chunk(samples));
-}
+    int16_t linear[CHUNK];
 
-void rt_alaw_encode(const int16_t *in, uint8_t *out, uint32_t samples)
-{
-    for (uint32_t now; samples; samples -= now, in += now, out += now)
-        alaw_encode_chunk(in, out, now = at_most_chunk(samples));
-}
-
-void rt_alaw_decode(const uint8_t *in, int16_t *out, uint32_t samples)
-{
-    for (uint32_t now; samples; samples -= now, in += now, out += now)
-        alaw_decode_chunk(in, out, now = at_most_chunk(samples));
+    for (uint32_t now; samples; samples -= now, in += now, out += now) {
+        now = at_most_chunk(samples);
+        rt_alaw_decode(in, linear, now);
+        rt_ulaw_encode(linear, out, now);
+    }
 }
 
 void rt_ulaw_encode_float(const float *in, uint8_t *out, uint32_t samples)
@@ -182,7 +206,7 @@ void rt_ulaw_encode_float(const float *in, uint8_t *out, uint32_t samples)
     for (uint32_t now; samples; samples -= now, in += now, out += now) {
         now = at_most_chunk(samples);
         rt_pcm_from_float(in, linear, now);
-        ulaw_encode_chunk(linear, out, now);
+        rt_ulaw_encode(linear, out, now);
     }
 }
 
@@ -192,7 +216,7 @@ void rt_ulaw_decode_float(const uint8_t *in, float *out, uint32_t samples)
 
     for (uint32_t now; samples; samples -= now, in += now, out += now) {
         now = at_most_chunk(samples);
-        ulaw_decode_chunk(in, linear, now);
+        rt_ulaw_decode(in, linear, now);
         rt_pcm_to_float(linear, out, now);
     }
 }
@@ -204,7 +228,7 @@ void rt_alaw_encode_float(const float *in, uint8_t *out, uint32_t samples)
     for (uint32_t now; samples; samples -= now, in += now, out += now) {
         now = at_most_chunk(samples);
         rt_pcm_from_float(in, linear, now);
-        alaw_encode_chunk(linear, out, now);
+        rt_alaw_encode(linear, out, now);
     }
 }
 
@@ -214,7 +238,33 @@ void rt_alaw_decode_float(const uint8_t *in, float *out, uint32_t samples)
 
     for (uint32_t now; samples; samples -= now, in += now, out += now) {
         now = at_most_chunk(samples);
-        alaw_decode_chunk(in, linear, now);
+        rt_alaw_decode(in, linear, now);
         rt_pcm_to_float(linear, out, now);
+    }
+}
+
+void rt_g711_convert(uint32_t which, const void *in, void *out, uint32_t samples)
+{
+    switch (which) {
+    case RT_G711_ULAW_ENCODE:
+        rt_ulaw_encode(in, out, samples);
+        break;
+    case RT_G711_ULAW_DECODE:
+        rt_ulaw_decode(in, out, samples);
+        break;
+    case RT_G711_ALAW_ENCODE:
+        rt_alaw_encode(in, out, samples);
+        break;
+    case RT_G711_ALAW_DECODE:
+        rt_alaw_decode(in, out, samples);
+        break;
+    case RT_G711_ULAW_TO_ALAW:
+        rt_ulaw_to_alaw(in, out, samples);
+        break;
+    case RT_G711_ALAW_TO_ULAW:
+        rt_alaw_to_ulaw(in, out, samples);
+        break;
+    default:
+        break;
     }
 }

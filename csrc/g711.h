@@ -27,11 +27,26 @@ void rt_ulaw_decode(const uint8_t *in, int16_t *out, uint32_t samples) RT_NONBLO
 void rt_alaw_encode(const int16_t *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;
 void rt_alaw_decode(const uint8_t *in, int16_t *out, uint32_t samples) RT_NONBLOCKING;
 
+/* From one law's codes to the other's: identical to decoding and encoding again, in one pass over the codes. Silence
+ * becomes silence from mu-law to A-law; back, A-law's 0xD5 (which is +8) becomes 0xFE. */
+void rt_ulaw_to_alaw(const uint8_t *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;
+void rt_alaw_to_ulaw(const uint8_t *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;
+
 /* The same from and to float; identical to going through int16 with rt_pcm_from_float and rt_pcm_to_float. */
 void rt_ulaw_encode_float(const float *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;
 void rt_ulaw_decode_float(const uint8_t *in, float *out, uint32_t samples) RT_NONBLOCKING;
 void rt_alaw_encode_float(const float *in, uint8_t *out, uint32_t samples) RT_NONBLOCKING;
 void rt_alaw_decode_float(const uint8_t *in, float *out, uint32_t samples) RT_NONBLOCKING;
+/* Any of the six by number, on untyped memory aligned for int16_t: for callers that hold strings of bytes. */
+enum {
+    RT_G711_ULAW_ENCODE,
+    RT_G711_ULAW_DECODE,
+    RT_G711_ALAW_ENCODE,
+    RT_G711_ALAW_DECODE,
+    RT_G711_ULAW_TO_ALAW,
+    RT_G711_ALAW_TO_ULAW
+};
+void rt_g711_convert(uint32_t which, const void *in, void *out, uint32_t samples) RT_NONBLOCKING;
 /* cdef end */
 
 #endif

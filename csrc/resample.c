@@ -1,33 +1,49 @@
 /* Output n lies n * M / L input samples into the stream. Its integer part says which input sample is the newest one
- * needed, its remainder (`phase`, in L-ths) which row of the table holds the taps. A row is stored oldest sample
- * first and the past is contiguous in memory, so that an output is one straight dot product. J. O. Smith, "Digital
- * Audio Resampling", gives the theory of both kinds of table.
+ * needed, its remainder (`phase`) which row of the table holds the taps. A row is stored oldest sample first and the
+ * past is contiguous in memory, so that an output is one straight dot product. J. O. Smith, "Digital Audio
+ * Resampling", gives the theory of both kinds of table.
  *
- * Cut-off and window: with 24 periods of the lower rate on either side, beta 8.3 and the cut at 0.99 of the lower
- * Nyquist frequency, the pass band is 0.04 dB down at 0.90 and the stop band 83 dB down at 1.10. The window's first
- * and last point are left out: that costs nothing measurable and makes 48 taps of 49, a whole number of vectors.
+ * Cut-off and window. Live: with 24 periods of the lower rate on either side, beta 8.3 and the cut at 0.99 of the lower
+ * Nyquist frequency, the pass band is 0.04 dB down at 0.90 and the stop band 83 dB down at 1.10. File: 80 periods, beta
+ * 12 and the cut at 1.0 leave nothing to measure at 0.95 and 117 dB at 1.05. The window's first and last point are left
+ * out: that costs nothing measurable and makes 48 taps of 49, a whole number of vectors.
+ *
+ * Between rows 1/128 of a period apart a tone at the Nyquist frequency is interpolated with an error of -85 dB by a
+ * line and of -161 dB by a cubic: each lies below what its filter lets through.
  */
 #include "resample.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "pcm.h"
 #include "vec.h"
 
 enum {
     LOWEST_RATE = 8000,
     HIGHEST_RATE = 192000,
-    HALF_LENGTH = 24,      /* periods of the lower rate: the delay */
     MOST_EXACT_ROWS = 320,
     MOST_TABLE_BYTES = 160 * 1024,
-    INTERPOLATED_ROWS = 128, /* per period of the lower rate: images of the interpolation below -95 dB */
+    INTERPOLATED_ROWS = 128, /* per period of the lower rate */
+    PER_PPM = 1000,          /* steps of the tuning */
+    TUNING_UNITS = 1000000 * PER_PPM,
+    FRAMES_AT_ONCE = 65536,  /* so many input samples, in units, fit into 64 bits */
     LANES = RT_RESAMPLE_LANES,
     BLOCK = RT_RESAMPLE_BLOCK
 };
 
-static const double KAISER_BETA = 8.3;
-static const double CUTOFF = 0.99; /* of the lower Nyquist frequency */
+static const struct filter {
+    uint32_t half;     /* periods of the lower rate */
+    double beta;
+    double cutoff;     /* of the lower Nyquist frequency */
+    uint32_t points;   /* rows to interpolate with where phases are not exact */
+} filters[] = {
+    [RT_RESAMPLE_LIVE] = {24, 8.3, 0.99, 2},
+    [RT_RESAMPLE_FILE] = {80, 12.0, 1.0, 4},
+};
+
 static const double PI = 3.14159265358979323846;
+static const double MOST_PPM = 500.0;
 
 static const float LARGEST = 32768.0f; /* so that sound at int16 scale passes too */
 static const float SMALLEST = 1.0e-15f;
@@ -47,13 +63,21 @@ static inline uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* Fills in everything but the table and the past. Returns the block's size, 0 for rates out of range. */
-static size_t lay_out(rt_resample *r, uint32_t rate_in, uint32_t rate_out)
+static int is_rate(uint32_t rate)
 {
-    if (rate_in < LOWEST_RATE || rate_in > HIGHEST_RATE || rate_out < LOWEST_RATE || rate_out > HIGHEST_RATE)
+    return rate >= LOWEST_RATE && rate <= HIGHEST_RATE;
+}
+
+/* Fills in everything but the table and the past. Returns the block's size, 0 for what is out of range. */
+static size_t lay_out(rt_resample *r, const rt_resample_config *config)
+{
+    uint32_t rate_in = config->rate_in, rate_out = config->rate_out;
+
+    if (!is_rate(rate_in) || !is_rate(rate_out) || config->quality > RT_RESAMPLE_FILE || config->tunable > 1)
         return 0;
 
-    uint32_t common = greatest_common_divisor(rate_in, rate_out);
+    const struct filter *f = &filters[config->quality];
+    uint32_t common = greatest_common_divisor(rate_in, rate_out), unit = config->tunable ? TUNING_UNITS : 1;
     size_t end = RT_ALIGN64(sizeof *r);
 
     memset(r, 0, sizeof *r);
@@ -61,24 +85,31 @@ static size_t lay_out(rt_resample *r, uint32_t rate_in, uint32_t rate_out)
     r->rate_out = rate_out;
     r->up = rate_out / common;
     r->down = rate_in / common;
-    r->exact = 1;
-    if (r->up == r->down)
+    r->turn = (uint64_t)r->up * unit;
+    r->advance = (uint64_t)r->down * unit;
+    r->tunable = config->tunable;
+    r->points = 1;
+    if (r->up == r->down && !r->tunable)
         return end;
 
     uint32_t span = larger(r->up, r->down); /* one period of the lower rate, in L-ths of an input sample */
-    uint32_t taps = (2 * HALF_LENGTH * span + r->up - 1) / r->up;
+    uint32_t taps = (2 * f->half * span + r->up - 1) / r->up;
 
+    r->half = f->half;
     r->taps = (taps + LANES - 1) / LANES * LANES;
-    r->exact = r->up <= MOST_EXACT_ROWS && r->up * r->taps * sizeof(float) <= MOST_TABLE_BYTES;
-    r->rows = r->exact ? r->up : (uint32_t)(((uint64_t)INTERPOLATED_ROWS * r->up + span - 1) / span);
+    r->rows = r->up;
+    if (r->tunable || r->up > MOST_EXACT_ROWS || r->up * r->taps * sizeof(float) > MOST_TABLE_BYTES) {
+        r->rows = (uint32_t)(((uint64_t)INTERPOLATED_ROWS * r->up + span - 1) / span);
+        r->points = f->points;
+    }
     r->table_offset = (uint32_t)end;
-    end += RT_ALIGN64((r->rows + !r->exact) * r->taps * sizeof(float));
+    end += RT_ALIGN64((r->rows + r->points - 1) * r->taps * sizeof(float));
     r->past_offset = (uint32_t)end;
     end += RT_ALIGN64((r->taps - 1 + BLOCK) * sizeof(float));
     return end;
 }
 
-/* Modified Bessel function of the first kind, order 0, by its power series; x is below 9 here. */
+/* Modified Bessel function of the first kind, order 0, by its power series; x is at most 12 here. */
 static double bessel_i0(double x)
 {
     double term = 1.0, sum = 1.0;
@@ -91,25 +122,25 @@ static double bessel_i0(double x)
 }
 
 /* The low-pass kernel, t in periods of the lower rate from its centre, not yet scaled to unit gain. */
-static double kernel(double t)
+static double kernel(const struct filter *f, double t)
 {
-    double edge = 1.0 - (t / HALF_LENGTH) * (t / HALF_LENGTH);
-    double angle = PI * CUTOFF * t;
+    double edge = 1.0 - (t / f->half) * (t / f->half);
+    double angle = PI * f->cutoff * t;
 
     if (edge <= 0.0)
         return 0.0;
-    return (fabs(angle) < 1.0e-9 ? 1.0 : sin(angle) / angle) * bessel_i0(KAISER_BETA * sqrt(edge));
+    return (fabs(angle) < 1.0e-9 ? 1.0 : sin(angle) / angle) * bessel_i0(f->beta * sqrt(edge));
 }
 
-/* One row, scaled to a sum of 1 so that a constant comes through as itself in every phase. */
-static void fill_row(float *row, const rt_resample *r, uint32_t index)
+/* One row, scaled to a sum of 1 so that a constant comes through as itself in every phase. `index` may be -1. */
+static void fill_row(float *row, const rt_resample *r, const struct filter *f, int32_t index)
 {
     double per_period = (double)larger(r->up, r->down) / r->up; /* input samples in a period of the lower rate */
     double sum = 0.0;
 
     for (uint32_t i = 0; i < r->taps; i++) {
         double age = (double)(r->taps - 1 - i) + (double)index / r->rows;
-        double tap = kernel(age / per_period - HALF_LENGTH);
+        double tap = kernel(f, age / per_period - f->half);
         row[i] = (float)tap;
         sum += tap;
     }
@@ -127,24 +158,35 @@ static inline float *past_of(rt_resample *r)
     return (float *)((char *)r + r->past_offset);
 }
 
-size_t rt_resample_size(uint32_t rate_in, uint32_t rate_out)
+size_t rt_resample_size_for(const rt_resample_config *config)
 {
     rt_resample r;
 
-    return lay_out(&r, rate_in, rate_out);
+    return config ? lay_out(&r, config) : 0;
+}
+
+int rt_resample_init_for(rt_resample *r, const rt_resample_config *config)
+{
+    rt_resample layout;
+
+    if (!r || !config || !lay_out(&layout, config))
+        return RT_BAD_ARGUMENT;
+    *r = layout;
+    float *table = (float *)((char *)r + r->table_offset);
+    for (uint32_t row = 0; r->taps && row < r->rows + r->points - 1; row++) /* a cubic begins one row earlier */
+        fill_row(table + (size_t)row * r->taps, r, &filters[config->quality], (int32_t)row - (r->points == 4));
+    rt_resample_reset(r);
+    return RT_OK;
+}
+
+size_t rt_resample_size(uint32_t rate_in, uint32_t rate_out)
+{
+    return rt_resample_size_for(&(rt_resample_config){rate_in, rate_out, RT_RESAMPLE_LIVE, 0});
 }
 
 int rt_resample_init(rt_resample *r, uint32_t rate_in, uint32_t rate_out)
 {
-    rt_resample layout;
-
-    if (!r || !lay_out(&layout, rate_in, rate_out))
-        return RT_BAD_ARGUMENT;
-    *r = layout;
-    for (uint32_t row = 0; r->taps && row < r->rows + !r->exact; row++)
-        fill_row((float *)((char *)r + r->table_offset) + (size_t)row * r->taps, r, row);
-    rt_resample_reset(r);
-    return RT_OK;
+    return rt_resample_init_for(r, &(rt_resample_config){rate_in, rate_out, RT_RESAMPLE_LIVE, 0});
 }
 
 void rt_resample_reset(rt_resample *r)
@@ -153,6 +195,14 @@ void rt_resample_reset(rt_resample *r)
     r->wait = 0;
     if (r->taps)
         memset(past_of(r), 0, (r->taps - 1 + BLOCK) * sizeof(float));
+}
+
+int rt_resample_tune(rt_resample *r, double ppm)
+{
+    if (!r->tunable || !(ppm >= -MOST_PPM && ppm <= MOST_PPM))
+        return RT_BAD_ARGUMENT;
+    r->advance = r->down * (uint64_t)(TUNING_UNITS + (int64_t)floor(ppm * PER_PPM + 0.5));
+    return RT_OK;
 }
 
 /* Copies samples in, clean (see the header). A comparison with NaN is false. */
@@ -178,65 +228,138 @@ static inline float dot(const float *taps, const float *samples, uint32_t count)
     return rt_vec_sum(even + odd);
 }
 
-/* The output whose oldest sample stands at `samples`. */
-static inline float output(const rt_resample *r, const float *table, const float *samples)
+/* On the straight line between two rows. */
+static inline float linear(const float *taps, const float *samples, uint32_t count, float share)
 {
-    if (r->exact)
-        return dot(table + (size_t)r->phase * r->taps, samples, r->taps);
-
-    uint32_t position = r->phase * r->rows; /* below 192000 * 128 */
-    uint32_t row = position / r->up;
-    float share = (float)(int32_t)(position - row * r->up) / (float)(int32_t)r->up;
-    const float *taps = table + (size_t)row * r->taps;
-    float before = dot(taps, samples, r->taps), after = dot(taps + r->taps, samples, r->taps);
+    float before = dot(taps, samples, count), after = dot(taps + count, samples, count);
 
     return before + share * (after - before);
 }
 
+/* On the cubic through four rows, between the second and the third (Lagrange). */
+static inline float cubic(const float *taps, const float *samples, uint32_t count, float t)
+{
+    float a = dot(taps, samples, count), b = dot(taps + count, samples, count);
+    float c = dot(taps + 2 * (size_t)count, samples, count), d = dot(taps + 3 * (size_t)count, samples, count);
+    float wa = t * (t - 1.0f) * (t - 2.0f) * (-1.0f / 6.0f), wb = (t + 1.0f) * (t - 1.0f) * (t - 2.0f) * 0.5f;
+    float wc = t * (t + 1.0f) * (t - 2.0f) * -0.5f, wd = t * (t + 1.0f) * (t - 1.0f) * (1.0f / 6.0f);
+
+    return wa * a + wb * b + (wc * c + wd * d);
+}
+
+/* The output whose oldest sample stands at `samples`. */
+static inline float output(const rt_resample *r, const float *table, double rows_per_unit, const float *samples)
+{
+    if (r->points == 1)
+        return dot(table + (size_t)r->phase * r->taps, samples, r->taps);
+
+    /* phase is below 2^53 and at least 1 unit in 2e14 short of a whole sample: this stays below `rows`. */
+    double position = (double)(int64_t)r->phase * rows_per_unit;
+    uint32_t row = (uint32_t)(int32_t)position;
+    float share = (float)(position - (int32_t)row);
+    const float *taps = table + (size_t)row * r->taps;
+
+    return r->points == 2 ? linear(taps, samples, r->taps, share) : cubic(taps, samples, r->taps, share);
+}
+
+/* The outputs that need none but the first `now` samples of the block, `room` of them at most. */
+static uint32_t produce(rt_resample *r, uint32_t now, float *out, uint32_t room)
+{
+    const float *table = table_of(r), *past = past_of(r);
+    uint64_t step = r->advance / r->turn, rest = r->advance % r->turn;
+    double rows_per_unit = (double)r->rows / (double)(int64_t)r->turn;
+    uint32_t written = 0;
+
+    while (r->wait < now && written < room) {
+        out[written++] = output(r, table, rows_per_unit, past + r->wait);
+        r->wait += (uint32_t)step;
+        r->phase += rest;
+        if (r->phase >= r->turn) {
+            r->phase -= r->turn;
+            r->wait++;
+        }
+    }
+    return written;
+}
+
+/* `now` samples of the block are used up; outputs there was no room for are passed over. */
+static void advance(rt_resample *r, uint32_t now)
+{
+    float *past = past_of(r);
+    float lost[16];
+
+    while (produce(r, now, lost, 16))
+        ;
+    r->wait -= now;
+    memmove(past, past + now, (r->taps - 1) * sizeof *past);
+}
+
 uint32_t rt_resample_process(rt_resample *r, const float *in, uint32_t frames, float *out, uint32_t out_capacity)
 {
+    uint32_t written = 0;
+
     if (!r->taps) {
         uint32_t room = frames < out_capacity ? frames : out_capacity;
         take(out, in, room);
         return room;
     }
+    for (uint32_t now; frames; frames -= now, in += now) {
+        now = frames < BLOCK ? frames : BLOCK;
+        take(past_of(r) + r->taps - 1, in, now);
+        written += produce(r, now, out + written, out_capacity - written);
+        advance(r, now);
+    }
+    return written;
+}
 
-    const float *table = table_of(r);
-    float *past = past_of(r);
-    uint32_t history = r->taps - 1, step = r->down / r->up, rest = r->down % r->up, written = 0;
+uint32_t rt_resample_process_int16(rt_resample *r, const int16_t *in, uint32_t frames, int16_t *out,
+                                   uint32_t out_capacity)
+{
+    float some[BLOCK];
+    uint32_t written = 0;
 
-    while (frames) {
-        uint32_t now = frames < BLOCK ? frames : BLOCK;
-        take(past + history, in, now);
-        while (r->wait < now) {
-            if (written < out_capacity)
-                out[written++] = output(r, table, past + r->wait);
-            r->wait += step;
-            r->phase += rest;
-            if (r->phase >= r->up) {
-                r->phase -= r->up;
-                r->wait++;
-            }
+    if (!r->taps) {
+        uint32_t room = frames < out_capacity ? frames : out_capacity;
+        if (room)
+            memcpy(out, in, room * sizeof *out);
+        return room;
+    }
+    for (uint32_t now; frames; frames -= now, in += now) {
+        now = frames < BLOCK ? frames : BLOCK;
+        rt_pcm_to_float(in, past_of(r) + r->taps - 1, now);
+        for (uint32_t got, room; (room = out_capacity - written) != 0; written += got) {
+            got = produce(r, now, some, room < BLOCK ? room : BLOCK);
+            if (!got)
+                break;
+            rt_pcm_from_float(some, out + written, got);
         }
-        r->wait -= now;
-        memmove(past, past + now, history * sizeof *past);
-        in += now;
-        frames -= now;
+        advance(r, now);
     }
     return written;
 }
 
 uint32_t rt_resample_out(const rt_resample *r, uint32_t frames)
 {
-    uint64_t begin = (uint64_t)r->wait * r->up + r->phase, end = (uint64_t)frames * r->up;
+    uint64_t position = r->wait * r->turn + r->phase; /* of the next output, from the first of these frames */
+    uint32_t count = 0;
 
-    return end > begin ? (uint32_t)((end - begin + r->down - 1) / r->down) : 0;
+    for (uint32_t now; frames; frames -= now) {
+        now = frames < FRAMES_AT_ONCE ? frames : FRAMES_AT_ONCE;
+        uint64_t end = now * r->turn;
+        if (position < end) {
+            uint64_t due = (end - position + r->advance - 1) / r->advance;
+            position += due * r->advance;
+            count += (uint32_t)due;
+        }
+        position -= end;
+    }
+    return count;
 }
 
 /* The fewest input samples after which process() will have written out_frames (not 0) more. */
 static uint32_t needed(const rt_resample *r, uint32_t out_frames)
 {
-    return (uint32_t)(r->wait + (r->phase + (uint64_t)(out_frames - 1) * r->down) / r->up + 1);
+    return (uint32_t)(r->wait + (r->phase + (out_frames - 1) * r->advance) / r->turn + 1);
 }
 
 /* Input samples of silence that push the tail out. Going down that is a whole number of outputs, going up of inputs. */
@@ -244,7 +367,7 @@ static uint32_t tail_in(const rt_resample *r)
 {
     if (!r->taps)
         return 0;
-    return r->up > r->down ? HALF_LENGTH : needed(r, HALF_LENGTH);
+    return r->up > r->down ? r->half : needed(r, r->half);
 }
 
 uint32_t rt_resample_tail(const rt_resample *r)
@@ -265,7 +388,20 @@ uint32_t rt_resample_flush(rt_resample *r, float *out, uint32_t out_capacity)
     return written;
 }
 
+uint32_t rt_resample_flush_int16(rt_resample *r, int16_t *out, uint32_t out_capacity)
+{
+    int16_t silence[64] = {0};
+    uint32_t written = 0;
+
+    for (uint32_t left = tail_in(r), now; left; left -= now) {
+        now = left < 64 ? left : 64;
+        written += rt_resample_process_int16(r, silence, now, out + written, out_capacity - written);
+    }
+    rt_resample_reset(r);
+    return written;
+}
+
 double rt_resample_latency(const rt_resample *r)
 {
-    return r->taps ? (double)HALF_LENGTH / (r->rate_in < r->rate_out ? r->rate_in : r->rate_out) : 0.0;
+    return r->taps ? (double)r->half / (r->rate_in < r->rate_out ? r->rate_in : r->rate_out) : 0.0;
 }

@@ -38,6 +38,7 @@ def connect(
     session: Mapping[str, Any] | None = None,
     barge_in: BargeIn | None = None,
     gate: Gate | None = None,
+    frame_ms: int | None = None,
     capture_stages: Sequence[Stage] = (),
     playback_stages: Sequence[Stage] = (),
     responder: str | Responder = "echo",
@@ -53,6 +54,7 @@ def connect(
     `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields in
     the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both ways.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
+    `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. Entering the block
     raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
     """
@@ -64,6 +66,7 @@ def connect(
         audio_format=chosen,
         barge_in=barge_in or BargeIn(),
         gate=gate or Gate(),
+        frame_ms=frame_ms,
         capture_stages=capture_stages,
         playback_stages=playback_stages,
     )

@@ -6,6 +6,8 @@ the faces in `engine.audio` check arguments, so `lib` is not for direct use else
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,9 +52,16 @@ _ARRAYS: dict[str, Any] = {
 _ARRAYS["void *"] = _ffi.typeof("char[]")  # C takes any object pointer for void *
 
 
-def buffer(data: bytes | bytearray | memoryview) -> Any:
-    """A read-only `char *` view of bytes-like data, without a copy."""
-    return _ffi.from_buffer(data)
+unfilled: Callable[[int], Any] = partial(_ffi.new_allocator(should_clear_after_alloc=False), _ffi.typeof("char[]"))
+"""So many bytes of memory for C to fill, aligned for any number; alive as long as the object."""
+
+content: Callable[[Any, int], bytes] = _ffi.unpack
+"""What stands in the first so many bytes of `unfilled` memory."""
+
+
+buffer: Callable[[Any], Any] = _ffi.from_buffer
+"""A `char *` view of C-contiguous memory (bytes-like, or an array), without a copy. Raises ValueError or BufferError
+for other memory. Keep the result alive while it is used."""
 
 
 def new(ctype: str, initial: Any = None) -> Any:

@@ -27,6 +27,7 @@ MATHS = {
 }  # fmt: skip
 COMPILERS_OWN = re.compile(
     r"__stack_chk_(fail|guard)(_local)?|_GLOBAL_OFFSET_TABLE_|__(mem\w+|\w+)_chk|__asan_\w+|__ubsan_\w+|__tsan_\w+"
+    r"|__cpu_model"  # what the processor can do, for wide.h
 )
 FORBIDDEN = re.compile(
     r"\b(malloc|calloc|realloc|free|alloca|printf|fprintf|sprintf|snprintf|puts|putc|fopen|fwrite|abort|exit|errno|setjmp|longjmp"

@@ -21,16 +21,22 @@ static void check_sound(const float *out, uint32_t count)
         EXPECT(fabsf(out[i]) <= 4.0f * 32768.0f && fpclassify(out[i]) != FP_SUBNORMAL);
 }
 
-static rt_resample *start(uint32_t rate_in, uint32_t rate_out)
+static rt_resample *start(rt_resample_config config)
 {
-    rt_resample *r = rough_memory(rt_resample_size(rate_in, rate_out));
-    EXPECT(rt_resample_init(r, rate_in, rate_out) == RT_OK);
+    rt_resample *r = rough_memory(rt_resample_size_for(&config));
+    EXPECT(rt_resample_init_for(r, &config) == RT_OK);
     return r;
+}
+
+static rt_resample_config config_of(const rt_resample *r)
+{
+    return (rt_resample_config){r->rate_in, r->rate_out, r->half == 80 ? RT_RESAMPLE_FILE : RT_RESAMPLE_LIVE, r->tunable};
 }
 
 static rt_resample *moved(rt_resample *r)
 {
-    size_t size = rt_resample_size(r->rate_in, r->rate_out);
+    rt_resample_config config = config_of(r);
+    size_t size = rt_resample_size_for(&config);
     rt_resample *copy = memcpy(rough_memory(size), r, size);
     memset(r, RUBBISH, size);
     free(r);
@@ -54,7 +60,7 @@ static void finish(rt_resample *r, uint64_t taken, uint64_t given)
 {
     uint32_t tail = rt_resample_tail(r);
     float *out = rough_memory(tail * sizeof *out);
-    uint64_t longest = r->up > r->down ? r->up : r->down, ringing = r->up == r->down ? 0 : 24 * longest;
+    uint64_t longest = r->up > r->down ? r->up : r->down, ringing = r->half * longest; /* half: 0 for a copy */
     EXPECT(given + tail == divided_up(taken * r->up + ringing, r->down));
     EXPECT(rt_resample_flush(r, out, tail) == tail);
     check_sound(out, tail);
@@ -66,7 +72,7 @@ static void stream(rt_resample *r, input *in, const float *sound, uint32_t lengt
 {
     uint32_t up = r->up, down = r->down, taken = 0, given = 0, whole_count = rt_resample_out(r, length);
     float *whole = rough_memory(whole_count * sizeof *whole);
-    rt_resample *other = start(r->rate_in, r->rate_out);
+    rt_resample *other = start(config_of(r));
     EXPECT(rt_resample_process(other, sound, length, whole, whole_count) == whole_count);
     check_sound(whole, whole_count);
     while (taken < length && in->left > 0) {
@@ -97,11 +103,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         free(r);
         return 0;
     }
-    EXPECT(rt_resample_size(rate_in, rate_out) <= 192 * 1024);
+    rt_resample_config config = {rate_in, rate_out, kind >> 6 & 1, kind >> 7};
+    EXPECT(rt_resample_size_for(&config) <= 192 * 1024);
     float *sound = rough_memory(length * sizeof *sound);
     for (uint32_t i = 0; i < length; i++)
         sound[i] = sample_of(kind, i) * (kind & 32 ? 32768.0f : 1.0f);
-    stream(start(rate_in, rate_out), &in, sound, length);
+    stream(start(config), &in, sound, length);
     free(sound);
     return 0;
 }

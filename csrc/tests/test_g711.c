@@ -132,6 +132,54 @@ static void check_lengths(const law *l)
     }
 }
 
+/* Between the laws: through linear, on all codes, by name and by number. */
+static void check_across(void)
+{
+    uint8_t all[256], got[257], numbered[256];
+
+    for (int i = 0; i < 256; i++)
+        all[i] = (uint8_t)i;
+    got[256] = 77;
+    rt_ulaw_to_alaw(all, got, 256);
+    rt_g711_convert(RT_G711_ULAW_TO_ALAW, all, numbered, 256);
+    CHECK(memcmp(got, numbered, 256) == 0);
+    for (int i = 0; i < 256; i++)
+        CHECK_EQUAL(got[i], alaw_of(ulaw_value(i)));
+    CHECK_EQUAL(got[RT_ULAW_SILENCE], RT_ALAW_SILENCE);
+    rt_alaw_to_ulaw(all, got, 256);
+    rt_g711_convert(RT_G711_ALAW_TO_ULAW, all, numbered, 256);
+    CHECK(memcmp(got, numbered, 256) == 0);
+    for (int i = 0; i < 256; i++)
+        CHECK_EQUAL(got[i], ulaw_of(alaw_value(i)));
+    CHECK_EQUAL(got[RT_ALAW_SILENCE], 0xFE);
+    CHECK_EQUAL(got[256], 77);
+
+    for (int i = 0; i < ALL; i++) /* more than a chunk */
+        codes[i] = (uint8_t)(i * 7);
+    rt_ulaw_to_alaw(codes, again, ALL);
+    for (int i = 0; i < ALL; i++)
+        CHECK_EQUAL(again[i], alaw_of(ulaw_value(codes[i])));
+    rt_alaw_to_ulaw(codes, again, ALL);
+    for (int i = 0; i < ALL; i++)
+        CHECK_EQUAL(again[i], ulaw_of(alaw_value(codes[i])));
+}
+
+static void check_numbers(void)
+{
+    static const uint32_t numbers[][2] = {
+        {RT_G711_ULAW_ENCODE, RT_G711_ULAW_DECODE}, {RT_G711_ALAW_ENCODE, RT_G711_ALAW_DECODE}};
+
+    for (int i = 0; i < 2; i++) {
+        laws[i].encode(linear, codes, ALL);
+        rt_g711_convert(numbers[i][0], linear, again, ALL);
+        CHECK(memcmp(codes, again, ALL) == 0);
+        rt_g711_convert(numbers[i][1], codes, back, ALL);
+        for (int k = 0; k < ALL; k++)
+            CHECK_EQUAL(back[k], laws[i].value_of(codes[k]));
+    }
+    rt_g711_convert(99, linear, again, ALL); /* does nothing */
+}
+
 static void check_broken_floats(const law *l)
 {
     const float broken[] = {NAN, INFINITY, -INFINITY, 1.0f, -1.0f, 3.0e38f, -2.0f, 0.5f / 32768.0f, 1.5f / 32768.0f};
@@ -154,5 +202,7 @@ int main(void)
         check_lengths(&laws[i]);
         check_broken_floats(&laws[i]);
     }
+    check_across();
+    check_numbers();
     return CHECK_DONE();
 }

@@ -1,5 +1,6 @@
 /* The resampler's promises as tables: ratio x frequency -> level, delay, purity, rejection; cuts change nothing. */
 #include "check.h"
+#include "pcm.h"
 #include "resample.h"
 
 enum { MOST_IN = 192000 / 4 + 4096, MOST_OUT = MOST_IN };
@@ -7,7 +8,15 @@ enum { MOST_IN = 192000 / 4 + 4096, MOST_OUT = MOST_IN };
 typedef struct {
     uint32_t rate_in, rate_out;
     double delay_ms; /* promised at most */
+    uint32_t quality, tunable;
 } pair;
+
+enum { LIVE = RT_RESAMPLE_LIVE, FILES = RT_RESAMPLE_FILE };
+
+/* Promised: the pass band's end, the stop band's begin (parts of the lower Nyquist frequency), and dB. */
+static const struct {
+    double pass, stop, rejection;
+} qualities[] = {[LIVE] = {0.90, 1.10, 80.0}, [FILES] = {0.95, 1.05, 115.0}};
 
 static const pair pairs[] = {
     {48000, 24000, 1.1}, {24000, 48000, 1.1}, {44100, 24000, 1.1}, {24000, 44100, 1.1}, {16000, 24000, 1.6},
@@ -15,6 +24,12 @@ static const pair pairs[] = {
     {11025, 24000, 2.2}, {48000, 8000, 3.2},  {192000, 8000, 3.2}, {8000, 192000, 3.2},
     {8000, 44100, 3.2},   /* interpolated from here on: L is 441 and more, or the table would be large */
     {44100, 8001, 3.2},   {24000, 23999, 1.1}, {192000, 11025, 2.2}, {191999, 8001, 3.2},
+    {24000, 24000, 1.1, LIVE, 1}, {48000, 24000, 1.1, LIVE, 1}, {24000, 48000, 1.1, LIVE, 1},
+    {8000, 24000, 3.2, LIVE, 1},  {44100, 48000, 1.1, LIVE, 1}, {192000, 8000, 3.2, LIVE, 1},
+    {48000, 24000, 3.4, FILES},   {24000, 48000, 3.4, FILES},   {44100, 24000, 3.4, FILES}, {22050, 24000, 3.7, FILES},
+    {8000, 24000, 10.1, FILES},   {44100, 48000, 1.9, FILES},   {44100, 16000, 5.1, FILES}, {8000, 44100, 10.1, FILES},
+    {192000, 8000, 10.1, FILES},  {191999, 8001, 10.1, FILES},
+    {24000, 24000, 3.4, FILES, 1}, {44100, 24000, 3.4, FILES, 1},
 };
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
@@ -22,10 +37,16 @@ static const double TURN = 6.283185307179586;
 
 static float in[MOST_IN], out[MOST_OUT], again[MOST_OUT];
 
-static rt_resample *resampler(uint32_t rate_in, uint32_t rate_out)
+static rt_resample_config config_of(const pair *p)
 {
-    rt_resample *r = check_memory(rt_resample_size(rate_in, rate_out));
-    CHECK_EQUAL(rt_resample_init(r, rate_in, rate_out), RT_OK);
+    return (rt_resample_config){p->rate_in, p->rate_out, p->quality, p->tunable};
+}
+
+static rt_resample *resampler(const pair *p)
+{
+    rt_resample_config config = config_of(p);
+    rt_resample *r = check_memory(rt_resample_size_for(&config));
+    CHECK_EQUAL(rt_resample_init_for(r, &config), RT_OK);
     return r;
 }
 
@@ -73,9 +94,9 @@ static fit fit_tone(double amplitude, double hertz, double delay, uint32_t rate,
 
 static void check_pass_band(const pair *p)
 {
-    static const double parts[] = {0.02, 0.31, 0.63, 0.90}; /* of the lower Nyquist frequency */
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
-    uint32_t frames = p->rate_in / 8, settled = p->rate_out / 50;
+    const double parts[] = {0.02, 0.31, 0.63, qualities[p->quality].pass};
+    rt_resample *r = resampler(p);
+    uint32_t frames = p->rate_in / 8, settled = p->rate_out / 40;
 
     CHECK(rt_resample_latency(r) * 1e3 <= p->delay_ms);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -89,16 +110,16 @@ static void check_pass_band(const pair *p)
                    f.delay_error_us, f.snr_db);
         CHECK_NEAR(f.gain_db, 0.0, 0.1);
         CHECK_NEAR(f.delay_error_us, 0.0, 1.0);
-        CHECK(f.snr_db >= 80.0); /* images of the tone are what is left, so this is their rejection too */
+        CHECK(f.snr_db >= qualities[p->quality].rejection); /* what is left is the images of the tone */
     }
     free(r);
 }
 
 static void check_stop_band(const pair *p)
 {
-    static const double parts[] = {1.10, 1.27, 1.5, 1.99, 2.01, 3.3, 7.7, 23.9};
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
-    uint32_t frames = p->rate_in / 8, settled = p->rate_out / 50;
+    const double parts[] = {qualities[p->quality].stop, 1.27, 1.5, 1.99, 2.01, 3.3, 7.7, 23.9};
+    rt_resample *r = resampler(p);
+    uint32_t frames = p->rate_in / 8, settled = p->rate_out / 40;
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         double hertz = parts[i] * lower_rate(p) / 2, sum = 0;
@@ -112,7 +133,7 @@ static void check_stop_band(const pair *p)
         double db = 10.0 * log10(sum / (count - settled) / 0.125);
         if (getenv("SHOW"))
             printf("%6u %6u %8.1f Hz  alias %.1f dB\n", p->rate_in, p->rate_out, hertz, db);
-        CHECK(db <= -80.0);
+        CHECK(db <= -qualities[p->quality].rejection);
     }
     free(r);
 }
@@ -120,7 +141,7 @@ static void check_stop_band(const pair *p)
 /* Random cuts: the same samples bit for bit, the running count exact, and the forecasts true. */
 static void check_cuts(const pair *p, unsigned long long seed)
 {
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
+    rt_resample *r = resampler(p);
     uint32_t frames = p->rate_in / 10, whole, taken = 0, written = 0;
 
     noise(frames, seed);
@@ -144,8 +165,9 @@ static void check_cuts(const pair *p, unsigned long long seed)
 
 static void check_copy_in_mid_stream(const pair *p)
 {
-    size_t size = rt_resample_size(p->rate_in, p->rate_out);
-    rt_resample *first = resampler(p->rate_in, p->rate_out), *second = check_memory(size);
+    rt_resample_config config = config_of(p);
+    size_t size = rt_resample_size_for(&config);
+    rt_resample *first = resampler(p), *second = check_memory(size);
     uint32_t half = p->rate_in / 100 + 7, n;
 
     noise(3 * half, 5);
@@ -162,7 +184,7 @@ static void check_copy_in_mid_stream(const pair *p)
 /* The last input sample is a click: the flushed stream holds it whole, at its place plus the delay, and ends there. */
 static void check_flush(const pair *p)
 {
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
+    rt_resample *r = resampler(p);
     uint32_t frames = p->rate_in / 100 + 3, span = r->up > r->down ? r->up : r->down;
     double delay = rt_resample_latency(r) * p->rate_out, moment = 0, sum = 0;
 
@@ -172,7 +194,7 @@ static void check_flush(const pair *p)
         uint32_t n = rt_resample_process(r, in, frames, out, MOST_OUT), tail = rt_resample_tail(r);
         CHECK_EQUAL(rt_resample_flush(r, out + n, MOST_OUT - n), tail);
         n += tail;
-        CHECK_EQUAL(n, ((uint64_t)frames * r->up + 24ull * span + r->down - 1) / r->down);
+        CHECK_EQUAL(n, ((uint64_t)frames * r->up + (uint64_t)r->half * span + r->down - 1) / r->down);
         uint32_t top = 0;
         for (uint32_t i = 0; i < n; i++)
             top = fabsf(out[i]) > fabsf(out[top]) ? i : top;
@@ -191,9 +213,91 @@ static void check_flush(const pair *p)
     free(r);
 }
 
+/* The centre of an impulse lies at its place plus rt_resample_latency, to a thousandth of an output sample. */
+static void check_impulse(const pair *p)
+{
+    rt_resample *r = resampler(p);
+    uint32_t frames = p->rate_in / 20, place = p->rate_in / 100 + 7;
+    double sum = 0, moment = 0;
+
+    memset(in, 0, frames * sizeof *in);
+    in[place] = 1.0f;
+    uint32_t n = rt_resample_process(r, in, frames, out, MOST_OUT);
+    for (uint32_t i = 0; i < n; i++)
+        sum += out[i], moment += (double)i * out[i];
+    CHECK_NEAR(moment / sum, ((double)place / p->rate_in + rt_resample_latency(r)) * p->rate_out, 1e-3);
+    free(r);
+}
+
+/* int16 in and out is the float path rounded, also where the two take turns on one stream. */
+static void check_int16(const pair *p)
+{
+    static int16_t whole_in[MOST_IN], whole_out[MOST_OUT], rounded[MOST_OUT];
+    rt_resample *r = resampler(p), *real = resampler(p);
+    uint32_t frames = p->rate_in / 50;
+    unsigned long long seed = 21;
+
+    for (uint32_t i = 0; i < 2 * frames; i++)
+        whole_in[i] = (int16_t)check_random(&seed);
+    rt_pcm_to_float(whole_in, in, 2 * frames);
+    for (int part = 0; part < 2; part++) {
+        uint32_t due = rt_resample_out(r, frames);
+        uint32_t n = rt_resample_process(real, in + part * frames, frames, out, MOST_OUT);
+        whole_out[due] = 77;
+        CHECK_EQUAL(rt_resample_process_int16(r, whole_in + part * frames, frames, whole_out, MOST_OUT), due);
+        rt_pcm_from_float(out, rounded, n);
+        CHECK_EQUAL(n, due);
+        CHECK(whole_out[due] == 77);
+        CHECK(memcmp(whole_out, rounded, n * sizeof *rounded) == 0);
+    }
+    uint32_t n = rt_resample_flush(real, out, MOST_OUT);
+    rt_pcm_from_float(out, rounded, n);
+    CHECK_EQUAL(rt_resample_flush_int16(r, whole_out, MOST_OUT), n);
+    CHECK(memcmp(whole_out, rounded, n * sizeof *rounded) == 0);
+
+    whole_out[3] = 77; /* short room */
+    CHECK_EQUAL(rt_resample_process_int16(r, whole_in, frames, whole_out, 3), 3);
+    CHECK(whole_out[3] == 77);
+    free(r);
+    free(real);
+}
+
+/* Tuned here and there: forecasts hold, and cutting the stream between two tunings changes nothing. */
+static void check_tuning(const pair *p)
+{
+    rt_resample *r = resampler(p), *cut = resampler(p);
+    uint32_t frames = p->rate_in / 100;
+    unsigned long long seed = 9;
+
+    noise(20 * frames, 31);
+    CHECK_EQUAL(rt_resample_tune(r, 0.0), p->tunable ? RT_OK : RT_BAD_ARGUMENT);
+    for (uint32_t block = 0; p->tunable && block < 20; block++) {
+        double ppm = (double)(check_random(&seed) % 1000001) / 1000.0 - 500.0;
+        const float *from = in + block * frames;
+        CHECK_EQUAL(rt_resample_tune(r, ppm), RT_OK);
+        CHECK_EQUAL(rt_resample_tune(cut, ppm), RT_OK);
+        uint32_t due = rt_resample_out(r, frames), taken = 0, written = 0;
+        CHECK_EQUAL(rt_resample_process(r, from, frames, out, MOST_OUT), due);
+        for (uint32_t now; taken < frames; taken += now) {
+            now = check_random(&seed) % 90;
+            now = now < frames - taken ? now : frames - taken;
+            written += rt_resample_process(cut, from + taken, now, again + written, MOST_OUT - written);
+        }
+        CHECK_EQUAL(written, due);
+        CHECK(memcmp(out, again, due * sizeof *out) == 0);
+    }
+    uint64_t before = r->advance;
+    CHECK_EQUAL(rt_resample_tune(r, 500.1), RT_BAD_ARGUMENT);
+    CHECK_EQUAL(rt_resample_tune(r, -INFINITY), RT_BAD_ARGUMENT);
+    CHECK_EQUAL(rt_resample_tune(r, NAN), RT_BAD_ARGUMENT);
+    CHECK(r->advance == before);
+    free(r);
+    free(cut);
+}
+
 static void check_broken_input_is_forgotten(const pair *p)
 {
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
+    rt_resample *r = resampler(p);
     uint32_t frames = p->rate_in / 100, window = 2 * (uint32_t)(rt_resample_latency(r) * p->rate_out) + 4;
     const float broken[] = {NAN, -NAN, INFINITY, -INFINITY, 3.0e38f, -3.0e38f, 1.0e-42f};
 
@@ -213,8 +317,8 @@ static void check_broken_input_is_forgotten(const pair *p)
 
 static void check_silence_is_clean(const pair *p)
 {
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
-    uint32_t frames = p->rate_in / 50;
+    rt_resample *r = resampler(p);
+    uint32_t frames = p->rate_in / 10;
 
     noise(frames, 3);
     rt_resample_process(r, in, frames, out, MOST_OUT);
@@ -232,7 +336,7 @@ static void check_silence_is_clean(const pair *p)
 
 static void check_short_room(const pair *p)
 {
-    rt_resample *r = resampler(p->rate_in, p->rate_out);
+    rt_resample *r = resampler(p);
     uint32_t frames = p->rate_in / 50;
 
     noise(2 * frames, 8);
@@ -250,7 +354,7 @@ static void check_short_room(const pair *p)
 
 static void check_equal_rates(void)
 {
-    rt_resample *r = resampler(24000, 24000);
+    rt_resample *r = resampler(&(pair){24000, 24000, 0.0, FILES, 0});
 
     noise(1000, 4);
     CHECK(rt_resample_latency(r) == 0.0);
@@ -261,30 +365,58 @@ static void check_equal_rates(void)
     free(r);
 }
 
-static void check_bounds(void)
+/* The largest state of a few thousand rates and of the ratios just below the limits of the exact table. */
+static size_t largest_state(uint32_t quality, uint32_t tunable)
 {
-    rt_resample *r = check_memory(rt_resample_size(48000, 24000));
+    rt_resample_config c = {8000, 8000, quality, tunable};
     size_t largest = 0;
 
-    for (uint32_t a = 8000; a <= 192000; a += 811)
-        for (uint32_t b = 8000; b <= 192000; b += 25) {
-            size_t size = rt_resample_size(a, b);
+    for (c.rate_in = 8000; c.rate_in <= 192000; c.rate_in += 811)
+        for (c.rate_out = 8000; c.rate_out <= 192000; c.rate_out += 25) {
+            size_t size = rt_resample_size_for(&c);
             CHECK(size > 0);
             largest = size > largest ? size : largest;
         }
-    for (uint32_t down = 1; down <= 24 * 320; down += 7) /* just below the limit of the exact table */
+    for (uint32_t down = 1; down <= 24 * 320; down += 7)
         for (uint32_t up = 1; up <= 320; up++) {
-            size_t size = rt_resample_size(25 * down, 25 * up);
+            c.rate_in = 25 * down, c.rate_out = 25 * up;
+            size_t size = rt_resample_size_for(&c);
             largest = size > largest ? size : largest;
         }
     if (getenv("SHOW"))
-        printf("largest state %zu bytes, 48 to 24 kHz %zu\n", largest, rt_resample_size(48000, 24000));
-    CHECK(largest <= 192 * 1024);
-    CHECK_EQUAL(rt_resample_size(7999, 24000), 0);
-    CHECK_EQUAL(rt_resample_size(24000, 192001), 0);
+        printf("quality %u, tunable %u: largest state %zu bytes\n", quality, tunable, largest);
+    return largest;
+}
+
+static void check_bounds(void)
+{
+    rt_resample *r = check_memory(rt_resample_size(48000, 24000));
+    const rt_resample_config refused[] = {
+        {7999, 24000, LIVE, 0}, {24000, 192001, LIVE, 0}, {0, 24000, LIVE, 0},    {24000, 0, LIVE, 0},
+        {24000, 48000, 2, 0},   {24000, 48000, LIVE, 2},  {24000, 1000000000, FILES, 0},
+    };
+
+    for (uint32_t quality = LIVE; quality <= FILES; quality++)
+        for (uint32_t tunable = 0; tunable < 2; tunable++)
+            CHECK(largest_state(quality, tunable) <= 192 * 1024);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        CHECK_EQUAL(rt_resample_size_for(&refused[i]), 0);
+        CHECK_EQUAL(rt_resample_init_for(r, &refused[i]), RT_BAD_ARGUMENT);
+    }
+    CHECK_EQUAL(rt_resample_size_for(NULL), 0);
+    CHECK_EQUAL(rt_resample_init_for(r, NULL), RT_BAD_ARGUMENT);
     CHECK_EQUAL(rt_resample_init(r, 0, 24000), RT_BAD_ARGUMENT);
-    CHECK_EQUAL(rt_resample_init(r, 24000, 0), RT_BAD_ARGUMENT);
     CHECK_EQUAL(rt_resample_init(NULL, 24000, 48000), RT_BAD_ARGUMENT);
+    free(r);
+}
+
+/* A forecast of many frames: what a loop over single blocks would add up to. */
+static void check_long_forecast(void)
+{
+    rt_resample *r = resampler(&(pair){191999, 8001, 0.0, LIVE, 1});
+
+    CHECK_EQUAL(rt_resample_tune(r, -500.0), RT_OK);
+    CHECK_EQUAL(rt_resample_out(r, 4000000000u), 166771755u); /* ceil(4e9 * 8001 / (191999 * 0.9995)) */
     free(r);
 }
 
@@ -298,6 +430,9 @@ int main(void)
             check_cuts(&pairs[i], seed);
         check_copy_in_mid_stream(&pairs[i]);
         check_flush(&pairs[i]);
+        check_impulse(&pairs[i]);
+        check_int16(&pairs[i]);
+        check_tuning(&pairs[i]);
         check_broken_input_is_forgotten(&pairs[i]);
         check_silence_is_clean(&pairs[i]);
         check_short_room(&pairs[i]);
@@ -305,6 +440,7 @@ int main(void)
             fprintf(stderr, "  with %u to %u Hz\n", pairs[i].rate_in, pairs[i].rate_out);
     }
     check_equal_rates();
+    check_long_forecast();
     check_bounds();
     return CHECK_DONE();
 }

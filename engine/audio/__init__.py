@@ -17,7 +17,7 @@ from engine.audio.duplex import (
     Policy,
 )
 from engine.audio.formats import AudioFormat
-from engine.audio.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
 from engine.audio.inlet import Inlet
 from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.playout import ItemKey, Playout, PlayoutQueue, PlayoutStats, Position
@@ -54,8 +54,10 @@ __all__ = [
     "VoiceDetector",
     "alaw_decode",
     "alaw_encode",
+    "alaw_to_ulaw",
     "ring",
     "stage",
     "ulaw_decode",
     "ulaw_encode",
+    "ulaw_to_alaw",
 ]

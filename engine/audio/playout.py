@@ -119,22 +119,33 @@ class PlayoutQueue:
             generation = self.newest or self.open()
         key = (item_id, content_index)
         number = self._numbers.get(key) or self._next
-        held = self._halves.get(number, b"")
-        sound = held + bytes(data) if held else data
-        frames = len(sound) // self.format.sample_bytes
+        joined = 0
+        held = self._halves.get(number)
+        if held and len(data):  # only the sample that was cut in two is put together; the rest is not copied
+            if self._put(key, number, generation, held + bytes(data[:1]), 1) != 1:
+                return 0
+            del self._halves[number]
+            data, joined = memoryview(data)[1:], 1
+        size = self.format.sample_bytes
+        frames = len(data) // size
+        taken = self._put(key, number, generation, data, frames)
+        if taken < frames:
+            return joined + max(taken, 0) * size
+        if frames * size < len(data):
+            self._halves[number] = bytes(data[frames * size :])
+        return joined + len(data)
+
+    def _put(self, key: ItemKey, number: int, generation: int, sound: bytes | memoryview, frames: int) -> int:
+        """Frames taken, -1 when the queue or its table of items is full."""
         taken = int(lib.rt_playout_push(self._playout, number, generation, buffer(sound), frames))
         if taken == lib.RT_FULL:
-            return 0
+            return -1
         if taken < 0:
             raise ConfigError(
                 f"sound for {key} in generation {generation} refused: complete, of another generation, or not open"
             )
         self._remember(key, number)
-        if taken < frames:
-            self._halves.pop(number, None)
-            return taken * self.format.sample_bytes - len(held)
-        self._halves[number] = bytes(sound[taken * self.format.sample_bytes :])
-        return len(data)
+        return taken
 
     def _remember(self, key: ItemKey, number: int) -> None:
         if key not in self._numbers:

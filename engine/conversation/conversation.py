@@ -17,6 +17,7 @@ import msgspec
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
+from engine.conversation.framing import Framer
 from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
@@ -31,7 +32,6 @@ MAX_UNREAD_TURNS = 1024
 MAX_UNREAD_EVENTS = 4096
 MAX_UNREAD_BYTES = 8 * 1024 * 1024  # of messages behind the unread events
 NORMAL_CLOSE = 1000
-MOST_RECORDS = 20  # 200 ms of sound in one append at most
 SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
 
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class Conversation:
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._replies = Replies(sound.duplex.queue, protocol, self._queue)
+        self._framer = Framer(settings.audio_format.bytes_per_ms, settings.frame_ms)
         self._user_turns = UserTurns()
         self._user_turns.transcribing = transcribes(protocol.effective)
         self._turns: Feed[Turn] = Feed(MAX_UNREAD_TURNS)
@@ -110,8 +111,10 @@ class Conversation:
         if isinstance(event, ev.ResponseCreate):
             self._protocol.request_response(event)
             self._writable.set()
-        else:
-            self._queue(event)
+            return
+        if isinstance(event, ev.InputAudioBufferCommit):
+            self._take_records(flush=True)  # what was said before the commit belongs before it
+        self._queue(event)
 
     def interrupt(self) -> None:
         """Stop the reply now, as a barge-in would, and tell the server how much of it was heard."""
@@ -183,16 +186,13 @@ class Conversation:
                     return
             await self._writable.wait()
 
-    def _take_records(self) -> None:
+    def _take_records(self, flush: bool = False) -> None:
         """Captured sound becomes append events. While the network stalls it stays in the C ring, which is bounded."""
         records = self.sound.duplex.read_records()
-        if not len(records):
-            return
-        self.time_map.add(records)
-        for first in range(0, len(records), MOST_RECORDS):
-            part = records[first : first + MOST_RECORDS]
-            length = int(part["bytes"][0])
-            self._protocol.send(ev.InputAudioBufferAppend(audio=part["payload"][:, :length].tobytes()))
+        if len(records):
+            self.time_map.add(records)
+        for frame in self._framer.cut(records, flush):
+            self._protocol.send(ev.InputAudioBufferAppend(audio=frame))
 
     # ---- what happens
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
+from engine.conversation.framing import checked_frame_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Session fields in the wire's shape (only these are sent), the sound's formats, and how the ears behave.
 
+    `frame_ms`, 10 to 200, is the length of every `input_audio_buffer.append`; None sends all that waits.
     `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
     for a reply that the server owes.
     """
@@ -22,10 +24,14 @@ class Settings:
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
     queue_s: float = 120.0
+    frame_ms: int | None = None
     capture_stages: Sequence[Stage] = ()
     playback_stages: Sequence[Stage] = ()
     handshake_s: float = 15.0
     answer_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        checked_frame_ms(self.frame_ms)
 
     def update(self) -> dict[str, Any]:
         """The session object of the first session.update; without anything but its type when nothing was asked."""
