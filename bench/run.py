@@ -24,7 +24,7 @@ from pathlib import Path
 Row = tuple[str, float, float, float, str]
 
 RESULTS = Path(__file__).parent / "results.md"
-BENCHES = ["g711", "resample", "hop", "wire", "framing", "imports"]
+BENCHES = ["g711", "resample", "hop", "burst", "wire", "framing", "imports"]
 PACKAGES = [
     "bargein",
     "numpy",

@@ -12,7 +12,7 @@ static int valid(const rt_playout_config *config)
 {
     return config->format >= RT_PCM16 && config->format <= RT_ALAW && config->capacity_frames >= RT_HOP &&
            config->capacity_frames <= 24000u * 600u && config->fade_ms >= 1 && config->fade_ms <= 200 && config->start_ms <= 2000 &&
-           config->refill_ms <= 2000;
+           config->refill_ms <= 2000 && (config->policy == RT_PLAYOUT_FIXED || config->policy == RT_PLAYOUT_BURST);
 }
 
 static size_t frame_bytes(const rt_playout_config *config) { return config->format == RT_PCM16 ? 2 : 1; }
@@ -41,6 +41,8 @@ int rt_playout_init(rt_playout *p, const rt_playout_config *config)
     p->hop_frames = p->rate_hz / 100;
     p->capacity = config->capacity_frames;
     p->fade_frames = config->fade_ms * (RT_RATE / 1000);
+    p->rate = 1.0f;
+    rt_stretch_init(&p->stretch, p->rate_hz);
     p->resample_offset = RT_ALIGN64(sizeof *p);
     p->spans_offset = p->resample_offset + resample_size(config);
     p->data_offset = p->spans_offset + rt_ring_size(sizeof(rt_playout_span), RT_PLAYOUT_SPANS);
@@ -90,6 +92,7 @@ static rt_playout_row *new_row(rt_playout *p, uint32_t item, uint32_t generation
     row->base_discarded = get64(&row->discarded);
     row->base_ends = get64(&row->ends);
     set64(&row->queued, 0);
+    set32(&row->start, 0);
     set32(&row->complete, 0);
     set32(&row->generation, generation);
     set32(&row->item, item);
@@ -101,6 +104,21 @@ static void copy_in(rt_playout *p, uint64_t position, const unsigned char *from,
     uint32_t at = (uint32_t)(position % p->capacity), first = least(frames, (uint32_t)(p->capacity - at));
     memcpy(data(p) + (size_t)at * p->frame_bytes, from, (size_t)first * p->frame_bytes);
     memcpy(data(p), from + (size_t)first * p->frame_bytes, (size_t)(frames - first) * p->frame_bytes);
+}
+
+/* What the estimate of this sender's arrivals asks for, before the span can be seen. */
+static void note_arrival(rt_playout *p, rt_playout_row *row, uint32_t generation, uint32_t frames, uint64_t now)
+{
+    uint32_t times = RT_RATE / p->rate_hz;
+    if (p->config.policy != RT_PLAYOUT_BURST)
+        return;
+    rt_arrival_note(&p->arrival, generation, frames * times, now);
+    set32(&p->refill, rt_arrival_refill(&p->arrival) / times);
+    uint32_t wait = rt_arrival_start(&p->arrival) / times;
+    if (get64(&row->queued) > 0)
+        return;
+    set32(&row->start, wait > 0 ? frames + wait : 0);
+    set64(&row->start_at, now + (uint64_t)wait * times);
 }
 
 int64_t rt_playout_push(rt_playout *p, uint32_t item, uint32_t generation, const void *samples, uint32_t frames)
@@ -119,11 +137,12 @@ int64_t rt_playout_push(rt_playout *p, uint32_t item, uint32_t generation, const
         return RT_FULL;
     if (taken == 0)
         return 0;
-    uint64_t pushed = get64(&p->pushed);
+    uint64_t pushed = get64(&p->pushed), now = get64(&p->output);
+    note_arrival(p, row, generation, taken, now);
     copy_in(p, pushed, samples, taken);
     set64(&p->pushed, pushed + taken);
     add64(&row->queued, taken);
-    rt_playout_span span = {(uint32_t)(row - p->rows), generation, taken, 0};
+    rt_playout_span span = {(uint32_t)(row - p->rows), generation, taken, 0, now};
     rt_ring_write(spans(p), &span, 1);
     return taken;
 }
@@ -135,7 +154,7 @@ int rt_playout_complete(rt_playout *p, uint32_t item)
         return RT_BAD_ARGUMENT;
     if (get32(&row->complete))
         return RT_OK;
-    rt_playout_span span = {(uint32_t)(row - p->rows), get32(&row->generation), 0, 1};
+    rt_playout_span span = {(uint32_t)(row - p->rows), get32(&row->generation), 0, 1, 0};
     if (rt_ring_writable(spans(p)) == 0)
         return RT_FULL;
     set32(&row->complete, 1);
@@ -208,9 +227,15 @@ static void fill_stats(const rt_playout *p, rt_playout_stats *stats)
     stats->played = get64(&p->played);
     stats->faded = get64(&p->faded);
     stats->discarded = get64(&p->discarded);
-    stats->concealed = get64(&p->concealed);
     stats->underruns = get64(&p->underruns);
     stats->interruptions = get64(&p->interruptions);
+    stats->stalled_samples = get64(&p->stalled);
+    stats->concealed_samples = get64(&p->concealed);
+    stats->inserted_samples_for_deceleration = get64(&p->inserted);
+    stats->removed_samples_for_acceleration = get64(&p->removed);
+    stats->jitter_buffer_delay = get64(&p->delay);
+    stats->jitter_buffer_target_delay = get64(&p->target_delay);
+    stats->jitter_buffer_emitted_count = get64(&p->emitted);
 }
 
 int rt_playout_read_stats(const rt_playout *p, rt_playout_stats *stats)

@@ -9,6 +9,13 @@
  * one is faded out if it sounds (raised cosine, fade_ms, beginning with the next hop) and discarded if it waits, also when it is pushed
  * later. The latch is the larger of two numbers, each with one writer: the capture thread's (an argument of process) and the loop's.
  *
+ * Policy. FIXED waits for what the configuration says and alters nothing. BURST is for senders that give sound as fast as they make it:
+ * a response starts on its first delta unless earlier ones arrived too slowly for that, then it waits as long as those would have needed,
+ * or until that much more is at hand; after an underrun that much or refill_ms, whichever is more, has to be at hand (arrival.h has the
+ * rule; its time is `output`, read at each push). While less than 150 ms are at hand (half the capacity, if that is less) and no end is,
+ * sound is played at 0.94 of its rate, its pitch kept (stretch.h). A sample that this repeats is counted once, when its own place in the
+ * source has been passed: what cannot be unheard, and nothing that is still to come.
+ *
  * Running dry. If the item was completed that is its end and nothing is altered. If not, it is an underrun: what was heard last is
  * played on backwards under a 5 ms fade (no click; counted as concealed), and sound comes back under a 5 ms fade once refill_ms are
  * waiting or the item is complete. A new response starts, unaltered, with start_ms waiting or when it is complete. An interruption
@@ -18,7 +25,8 @@
  * (playout_sound.c); what others read is one snapshot (a sequence number tells a torn read, which is repeated a bounded number of
  * times). Delay: 0 for PCM, that of the 8 to 24 kHz resampler for G.711; the ledger counts a G.711 sample as played when its centre
  * has left the resampler.
- * Work per hop: RT_HOP samples, at most 512 spans played and 1024 discarded. Memory: capacity_frames samples, 8192 spans, 64 items.
+ * Work per hop: RT_HOP samples, at most 512 spans played and 1024 discarded, two searches of stretch.h.
+ * Memory: capacity_frames samples, 8192 spans, 64 items.
  */
 #ifndef RT_PLAYOUT_H
 #define RT_PLAYOUT_H
@@ -30,6 +38,8 @@ typedef struct rt_playout rt_playout;
 
 enum { RT_PLAYOUT_ITEMS = 64, RT_PLAYOUT_SPANS = 8192 };
 
+enum rt_playout_policy { RT_PLAYOUT_FIXED = 0, RT_PLAYOUT_BURST = 1 };
+
 enum rt_playout_state { RT_SILENT = 0, RT_PLAYING = 1, RT_STARVED = 2, RT_FADING = 3 };
 
 typedef struct rt_playout_config {
@@ -38,6 +48,7 @@ typedef struct rt_playout_config {
     uint32_t fade_ms;         /* 1..200, of an interruption */
     uint32_t start_ms;        /* 0..2000 waiting before a response starts */
     uint32_t refill_ms;       /* 0..2000 waiting before sound goes on after an underrun */
+    int policy;               /* enum rt_playout_policy */
 } rt_playout_config;
 
 typedef struct rt_playout_item {
@@ -56,8 +67,17 @@ typedef struct rt_playout_stats {
     uint32_t item;       /* played last */
     uint64_t output;     /* samples at RT_RATE that left the block */
     uint64_t queued, played, faded, discarded; /* source samples, all items */
-    uint64_t concealed;  /* samples at RT_RATE made up at underruns */
-    uint64_t underruns, interruptions;
+    uint64_t underruns; /* episodes: ran dry before the end and went on later */
+    uint64_t interruptions;
+    uint64_t stalled_samples; /* at RT_RATE, of tail and silence in those episodes */
+    /* WebRTC's getStats names in snake case. Samples are at RT_RATE; delays are sums over the samples that left (played and faded) of
+     * samples at RT_RATE. In WebRTC's seconds: jitter_buffer_delay / RT_RATE; the mean per sample: that / jitter_buffer_emitted_count. */
+    uint64_t concealed_samples;                  /* concealedSamples: made up where sound broke off */
+    uint64_t inserted_samples_for_deceleration;  /* insertedSamplesForDeceleration */
+    uint64_t removed_samples_for_acceleration;   /* removedSamplesForAcceleration */
+    uint64_t jitter_buffer_delay;                /* jitterBufferDelay: from push to leaving, in whole hops */
+    uint64_t jitter_buffer_target_delay;         /* jitterBufferTargetDelay: what was waited for before sound began */
+    uint64_t jitter_buffer_emitted_count;        /* jitterBufferEmittedCount: samples at RT_RATE of the sums */
 } rt_playout_stats;
 
 size_t rt_playout_size(const rt_playout_config *config);
@@ -88,18 +108,22 @@ int rt_playout_read_stats(const rt_playout *playout, rt_playout_stats *stats);
 double rt_playout_latency(const rt_playout *playout); /* samples at RT_RATE */
 /* cdef end */
 
+#include "arrival.h"
 #include "edge.h"
 #include "resample.h"
 #include "ring.h"
+#include "stretch.h"
 
 #include <stdatomic.h>
 
-enum { RT_PLAYOUT_LAG = 64 };
+enum { RT_PLAYOUT_LAG = 64, RT_PLAYOUT_STAGE = 512 };
 
 /* A row's fields have one writer each: the loop thread the first group, the playback thread the second. Rows are used again, and the
  * playback thread's counters are never set back: the loop thread remembers where they stood (base_*). */
 typedef struct rt_playout_row {
     _Atomic uint32_t item, generation, complete;
+    _Atomic uint32_t start;   /* source samples to have at hand before it starts */
+    _Atomic uint64_t start_at; /* or `output` from when on it starts with what there is */
     _Atomic uint64_t queued;
     uint64_t base_played, base_faded, base_discarded, base_ends;
     _Alignas(64) _Atomic uint64_t played, faded, discarded, ends;
@@ -107,6 +131,7 @@ typedef struct rt_playout_row {
 
 typedef struct rt_playout_span {
     uint32_t row, generation, frames, end;
+    uint64_t arrived; /* `output` when it was pushed */
 } rt_playout_span;
 
 /* Samples that are inside the G.711 resampler: they count as played when as many have followed. row -1: padding. */
@@ -114,6 +139,13 @@ typedef struct rt_playout_lag {
     int32_t row;
     uint32_t frames;
 } rt_playout_lag;
+
+/* Taken from the spans, decoded, and not yet consumed by the stretcher: of one generation, the ledger counts it as waiting. */
+typedef struct rt_playout_stage {
+    uint32_t frames, first, count;          /* parts: a ring of which these are in use */
+    rt_playout_span parts[RT_PLAYOUT_STAGE]; /* at least one sample each */
+    float sound[RT_PLAYOUT_STAGE];
+} rt_playout_stage;
 
 struct rt_playout {
     rt_playout_config config;
@@ -125,19 +157,28 @@ struct rt_playout {
     /* loop thread */
     _Alignas(64) _Atomic uint32_t opened, host_latch;
     _Atomic uint64_t pushed, ends_pushed;
+    _Atomic uint32_t refill; /* source samples to have at hand after an underrun */
+    rt_arrival arrival;
 
     /* playback thread, read by others */
     _Alignas(64) _Atomic uint32_t sequence; /* odd while process runs */
     _Atomic uint64_t taken, ends_passed;
     _Atomic uint32_t state, playing, last_item;
     _Atomic uint64_t output, played, faded, discarded, concealed, underruns, interruptions;
+    _Atomic uint64_t stalled, inserted, removed, delay, target_delay, emitted;
 
     /* playback thread only */
     rt_playout_span span; /* taken from the span ring, frames still to go */
     int have_span, at_end, fade_dry;
+    uint64_t read;     /* position in the data of the next sample to stage */
+    uint64_t stalling; /* samples at RT_RATE since it ran dry */
+    uint64_t target;   /* samples at RT_RATE waited for before this sound began */
+    float rate;        /* of playing, in this hop */
     uint32_t last_row; /* played last */
     uint32_t fade_position, fade_frames;
     rt_edge edge;
+    rt_stretch stretch;
+    rt_playout_stage stage;
     uint32_t lag_first, lag_count, lag_total, lag_tail;
     rt_playout_lag lag[RT_PLAYOUT_LAG];
 

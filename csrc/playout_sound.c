@@ -7,6 +7,9 @@
 
 #define MOST_SPANS_PLAYED 512
 #define MOST_SPANS_DISCARDED 1024
+#define SLOW 0.94f
+#define SLOW_BELOW_MS 150
+#define AHEAD_MS 5 /* what stretch.h needs to jump back */
 
 static const float PI_F = 3.14159265358979f;
 
@@ -28,6 +31,12 @@ static void count_faded(rt_playout *p, int32_t row, uint32_t frames)
     add64(&p->faded, frames);
 }
 
+static void count_discarded(rt_playout *p, int32_t row, uint32_t frames)
+{
+    add64(&p->rows[row].discarded, frames);
+    add64(&p->discarded, frames);
+}
+
 static void pop_lag(rt_playout *p, uint32_t keep, void (*count)(rt_playout *, int32_t, uint32_t))
 {
     while (p->lag_total > keep) {
@@ -43,7 +52,7 @@ static void pop_lag(rt_playout *p, uint32_t keep, void (*count)(rt_playout *, in
     }
 }
 
-/* `frames` source samples of `row` (-1: padding) went into the resampler; as many older ones have come out. */
+/* `frames` source samples of `row` (-1: padding or a repeat) went into the resampler; as many older ones have come out. */
 static void count_through_lag(rt_playout *p, int32_t row, uint32_t frames)
 {
     if (p->lag_frames == 0) {
@@ -92,9 +101,9 @@ static void skip_ends(rt_playout *p, uint32_t dead)
 
 static void discard_span(rt_playout *p)
 {
-    add64(&p->rows[p->span.row].discarded, p->span.frames);
-    add64(&p->discarded, p->span.frames);
+    count_discarded(p, (int32_t)p->span.row, p->span.frames);
     add64(&p->taken, p->span.frames);
+    p->read += p->span.frames;
     p->have_span = 0;
 }
 
@@ -124,37 +133,91 @@ static void decode(rt_playout *p, uint64_t position, float *out, uint32_t frames
     }
 }
 
-/* Takes up to `want` source samples as float: while fading of the generation that sounds, else of the living ones. */
+/* ---- the stage ---- */
+
+static void stage_span(rt_playout *p, uint32_t most)
+{
+    rt_playout_stage *stage = &p->stage;
+    uint32_t n = least(most, p->span.frames);
+    rt_playout_span *part = &stage->parts[(stage->first + stage->count++) % RT_PLAYOUT_STAGE];
+    *part = p->span;
+    part->frames = n;
+    decode(p, p->read, stage->sound + stage->frames, n);
+    p->read += n;
+    stage->frames += n;
+    p->span.frames -= n;
+    p->have_span = p->span.frames > 0;
+    p->at_end = 0;
+    p->last_row = part->row;
+    set32(&p->playing, part->generation);
+    set32(&p->last_item, get32(&p->rows[part->row].item));
+}
+
+/* Brings the stage to `want` samples: while fading of the generation that sounds, else of the living ones. An end, and another
+ * generation, wait until the stage is empty. *budget: spans that may still be touched in this hop. */
+static void fill_stage(rt_playout *p, uint32_t dead, int fading, uint32_t want, int *budget)
+{
+    rt_playout_stage *stage = &p->stage;
+    for (; *budget > 0 && stage->frames < want && next_span(p); --*budget) {
+        if (fading && p->span.generation > dead)
+            return;
+        if (p->span.end) {
+            if (stage->frames > 0)
+                return;
+            pass_end(p);
+        } else if (p->span.generation <= dead && !(fading && p->span.generation == get32(&p->playing))) {
+            discard_span(p); /* a late one, between those that sound */
+        } else if (stage->frames > 0 && p->span.generation != get32(&p->playing)) {
+            return;
+        } else {
+            stage_span(p, want - stage->frames);
+        }
+    }
+}
+
+/* Takes `frames` off the front of the stage, and tells `count` whose they were. */
+static void unstage(rt_playout *p, uint32_t frames, void (*count)(rt_playout *, int32_t, uint32_t))
+{
+    rt_playout_stage *stage = &p->stage;
+    stage->frames -= frames;
+    memmove(stage->sound, stage->sound + frames, stage->frames * sizeof *stage->sound);
+    add64(&p->taken, frames);
+    while (frames > 0) {
+        rt_playout_span *part = &stage->parts[stage->first];
+        uint32_t n = least(frames, part->frames), times = RT_RATE / p->rate_hz;
+        count(p, (int32_t)part->row, n);
+        if (count != count_discarded) {
+            add64(&p->delay, n * times * (get64(&p->output) - part->arrived));
+            add64(&p->target_delay, n * times * p->target);
+            add64(&p->emitted, n * times);
+        }
+        frames -= n;
+        part->frames -= n;
+        if (part->frames == 0) {
+            stage->first = (stage->first + 1) % RT_PLAYOUT_STAGE;
+            stage->count--;
+        }
+    }
+}
+
+/* Takes up to `want` samples of the source, stretched: see fill_stage for which. */
 static uint32_t take(rt_playout *p, uint32_t dead, int fading, float *out, uint32_t want)
 {
-    uint32_t got = 0;
-    for (int i = 0; i < MOST_SPANS_PLAYED && got < want && next_span(p); i++) {
-        if (fading && p->span.generation > dead)
+    uint32_t got = 0, ahead = p->rate != 1.0f ? p->rate_hz * AHEAD_MS / 1000 : 0, times = RT_RATE / p->rate_hz;
+    for (int budget = MOST_SPANS_PLAYED; got < want;) {
+        rt_stretch_step step;
+        fill_stage(p, dead, fading, want - got + ahead, &budget);
+        rt_stretch_process(&p->stretch, p->stage.sound, p->stage.frames, p->rate, out + got, want - got, &step);
+        if (step.made == 0)
             break;
-        if (p->span.end) {
-            pass_end(p);
-            continue;
-        }
-        if (p->span.generation <= dead && !(fading && p->span.generation == get32(&p->playing))) {
-            discard_span(p); /* a late one, between those that sound */
-            continue;
-        }
-        uint32_t n = least(want - got, p->span.frames);
-        decode(p, get64(&p->taken), out + got, n);
-        add64(&p->taken, n);
-        if (fading)
-            count_faded(p, (int32_t)p->span.row, n);
-        else
-            count_through_lag(p, (int32_t)p->span.row, n);
-        set32(&p->playing, p->span.generation);
-        set32(&p->last_item, get32(&p->rows[p->span.row].item));
-        p->at_end = 0;
-        p->last_row = p->span.row;
-        p->span.frames -= n;
-        p->have_span = p->span.frames > 0;
-        got += n;
+        if (!fading)
+            count_through_lag(p, -1, step.repeated); /* counted when they first sounded */
+        unstage(p, step.consumed, fading ? count_faded : count_through_lag);
+        add64(&p->inserted, step.inserted * times);
+        add64(&p->removed, step.removed * times);
+        got += step.made;
     }
-    if (!fading)
+    if (!fading && p->stage.frames == 0)
         skip_ends(p, dead);
     return got;
 }
@@ -188,6 +251,7 @@ static void cut_off(rt_playout *p)
 {
     if (p->config.format != RT_PCM16)
         rt_resample_reset(resampler(p));
+    unstage(p, p->stage.frames, count_discarded);
     rt_edge_reset(&p->edge);
     to_silence(p);
 }
@@ -195,6 +259,7 @@ static void cut_off(rt_playout *p)
 static void begin_fade(rt_playout *p)
 {
     add64(&p->interruptions, 1);
+    p->rate = 1.0f;
     fade_lag(p);
     p->fade_position = 0;
     p->fade_dry = get32(&p->state) == RT_STARVED; /* of what ran dry at most the tail sounds */
@@ -224,16 +289,26 @@ static void fade(rt_playout *p, uint32_t dead, float *out)
     p->fade_position += n;
     if (p->fade_position < p->fade_frames)
         return;
-    discard(p, dead);
     cut_off(p);
+    discard(p, dead);
 }
 
-static int enough(rt_playout *p, uint32_t wanted_ms)
+static int end_waits(const rt_playout *p) { return get64(&p->ends_pushed) != get64(&p->ends_passed); }
+
+/* Source samples to have at hand before sound begins: those the configuration asks for, or those arrivals so far advise. */
+static uint32_t wanted_for(const rt_playout *p, uint32_t state)
 {
-    uint64_t wanted = (uint64_t)wanted_ms * p->rate_hz / 1000;
+    uint32_t told = (state == RT_STARVED ? p->config.refill_ms : p->config.start_ms) * (p->rate_hz / 1000);
+    const rt_playout_row *row = &p->rows[p->span.row];
+    uint32_t advised = state == RT_STARVED ? get32(&p->refill) : get64(&p->output) < get64(&row->start_at) ? get32(&row->start) : 0;
+    return told > advised ? told : advised;
+}
+
+static int enough(rt_playout *p, uint32_t wanted)
+{
     /* a queue that can take no more will never hold more */
     int full = rt_playout_waiting(p) >= p->capacity || rt_ring_readable(spans(p)) + 2 >= RT_PLAYOUT_SPANS;
-    return full || rt_playout_waiting(p) >= wanted || get64(&p->ends_pushed) != get64(&p->ends_passed);
+    return full || rt_playout_waiting(p) >= wanted || end_waits(p);
 }
 
 /* From silence or starvation to sound, when what the configuration asks for is at hand. */
@@ -246,10 +321,14 @@ static void try_start(rt_playout *p, uint32_t dead)
         to_silence(p); /* nothing was missing: only the end came late */
     if (!have && !(state == RT_STARVED && p->at_end && p->lag_tail > 0))
         return;
-    if (rt_edge_has_tail(&p->edge) || (have && !enough(p, state == RT_STARVED ? p->config.refill_ms : p->config.start_ms)))
+    uint32_t wanted = have ? wanted_for(p, state) : 0;
+    if (rt_edge_has_tail(&p->edge) || (have && !enough(p, wanted)))
         return;
+    rt_stretch_reset(&p->stretch);
+    p->target = wanted * (RT_RATE / p->rate_hz);
     if (state == RT_STARVED) {
         add64(&p->underruns, have ? 1 : 0);
+        add64(&p->stalled, have ? p->stalling : 0);
         rt_edge_rise(&p->edge);
     } else {
         rt_edge_reset(&p->edge);
@@ -257,8 +336,15 @@ static void try_start(rt_playout *p, uint32_t dead)
     set32(&p->state, RT_PLAYING);
 }
 
+static float rate(const rt_playout *p)
+{
+    uint64_t half = p->capacity / 2, little = p->rate_hz * SLOW_BELOW_MS / 1000; /* a small queue is little even when full */
+    return p->config.policy == RT_PLAYOUT_BURST && rt_playout_waiting(p) < (little < half ? little : half) && !end_waits(p) ? SLOW : 1.0f;
+}
+
 static void play(rt_playout *p, uint32_t dead, float *out)
 {
+    p->rate = rate(p);
     uint32_t n = render(p, dead, 0, out, RT_HOP);
     rt_edge_process(&p->edge, out, n);
     int all_out = p->at_end && p->lag_tail == 0 && !(next_span(p) && p->span.generation > dead);
@@ -269,8 +355,15 @@ static void play(rt_playout *p, uint32_t dead, float *out)
     } else if (n < RT_HOP) {
         rt_edge_break(&p->edge);
         write_tail(p, out + n, RT_HOP - n);
+        p->stalling = RT_HOP - n;
         set32(&p->state, RT_STARVED);
     }
+}
+
+static void stall(rt_playout *p, float *out)
+{
+    write_tail(p, out, RT_HOP);
+    p->stalling += RT_HOP;
 }
 
 uint32_t rt_playout_process(rt_playout *p, uint32_t latch, float *out) RT_NONBLOCKING
@@ -288,7 +381,7 @@ uint32_t rt_playout_process(rt_playout *p, uint32_t latch, float *out) RT_NONBLO
         if (get32(&p->state) == RT_PLAYING)
             play(p, dead, out);
         else
-            write_tail(p, out, RT_HOP);
+            stall(p, out);
     }
     add64(&p->output, RT_HOP);
     set32(&p->sequence, get32(&p->sequence) + 1);

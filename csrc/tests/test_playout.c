@@ -54,12 +54,12 @@ static void retire_some(bench *b, unsigned long long *seed, int kind)
     }
 }
 
-static void random_run(unsigned long long seed, int kind)
+static uint64_t random_run(unsigned long long seed, int kind, int policy)
 {
     static const uint32_t fades[] = {1, 5, 10, 15, 20, 33, 200}, waits[] = {0, 0, 20, 60, 150};
     unsigned long long state = seed;
     rt_playout_config config = {RT_PCM16, 24000 + check_random(&state) % 24000, fades[kind == SINE ? 3 + check_random(&state) % 4 :
-                                check_random(&state) % 7], waits[check_random(&state) % 5], waits[check_random(&state) % 5]};
+                                check_random(&state) % 7], waits[check_random(&state) % 5], waits[check_random(&state) % 5], policy};
     bench *b = begin(&config);
     unsigned burst = 100 + check_random(&state) % 400, most = chance(&state, 300) ? 60 : 100 + check_random(&state) % 3000;
     int late = 0;
@@ -114,7 +114,10 @@ static void random_run(unsigned long long seed, int kind)
         CHECK(b->step < 0.06f); /* the sine itself steps by 0.038; a click by up to 0.5 */
     for (int i = 0; i < RT_HOP; i++)
         CHECK(b->hop[i] == 0.0f);
+    rt_playout_stats stats;
+    rt_playout_read_stats(b->playout, &stats);
     end(b);
+    return stats.inserted_samples_for_deceleration;
 }
 
 int main(void)
@@ -122,11 +125,15 @@ int main(void)
     unsigned long long seed = 99991;
     printf("seed %llu\n", seed);
     fflush(stdout);
+    uint64_t inserted = 0;
     for (int i = 0; i < 20; i++) {
-        random_run(seed + 104729ull * (unsigned)i, NOISE);
-        random_run(seed + 104729ull * (unsigned)i, SINE);
+        random_run(seed + 104729ull * (unsigned)i, NOISE, RT_PLAYOUT_FIXED);
+        random_run(seed + 104729ull * (unsigned)i, SINE, RT_PLAYOUT_FIXED);
+        inserted += random_run(seed + 104729ull * (unsigned)i, NOISE, RT_PLAYOUT_BURST);
+        inserted += random_run(seed + 104729ull * (unsigned)i, SINE, RT_PLAYOUT_BURST);
         if (check_failures)
             fprintf(stderr, "in random run %d\n", i);
     }
+    CHECK(inserted > 24000); /* a good deal of it was stretched */
     return CHECK_DONE();
 }

@@ -53,7 +53,7 @@ static void a_tail_obeys_the_fade(void)
             rt_playout_read_stats(b->playout, &stats);
             uint32_t left = heard > 120 ? heard - 120 : 0, most = fades[f] * 24 < left ? fades[f] * 24 : left;
             CHECK_EQUAL(stats.state, left == 0 || fades[f] <= 10 ? RT_SILENT : RT_FADING);
-            CHECK_EQUAL(stats.concealed, (left ? RT_HOP - heard : RT_EDGE) + most);
+            CHECK_EQUAL(stats.concealed_samples, (left ? RT_HOP - heard : RT_EDGE) + most);
             for (uint32_t i = 0; i < RT_HOP; before = b->hop[i++])
                 CHECK(i < most ? b->hop[i] > 0.0f && b->hop[i] <= before : b->hop[i] == 0.0f);
             step(b);
@@ -115,7 +115,7 @@ static void a_foreign_end_is_no_end(void)
     rt_playout_stats stats;
     rt_playout_read_stats(b->playout, &stats);
     CHECK_EQUAL(stats.state, RT_STARVED);
-    CHECK(b->hop[0] > 0.49f && b->hop[119] < 0.01f && stats.concealed == 120);
+    CHECK(b->hop[0] > 0.49f && b->hop[119] < 0.01f && stats.concealed_samples == 120);
     push(b, second, constant, 2400);
     step(b);
     CHECK(b->hop[0] < 0.001f && b->hop[120] == 0.5f);

@@ -20,7 +20,7 @@ from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
 from engine.audio.inlet import Inlet
 from engine.audio.pacer import Pacer, PacerStats
-from engine.audio.playout import ItemKey, Playout, PlayoutQueue, PlayoutStats, Position
+from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, PlayoutStats, Position
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
 from engine.audio.stage import Stage, stage
@@ -42,6 +42,7 @@ __all__ = [
     "PacerStats",
     "PlaybackStats",
     "Playout",
+    "PlayoutPolicy",
     "PlayoutQueue",
     "PlayoutStats",
     "Policy",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
-from engine.audio.playout import PlayoutQueue, PlayoutStats, playout_stats
+from engine.audio.playout import PlayoutPolicy, PlayoutQueue, PlayoutStats, playout_stats
 from engine.audio.stage import Stage, StageChain
 from engine.errors import ConfigError
 from engine.native import Block, address, lib, new
@@ -115,6 +115,7 @@ class DuplexConfig:
     queue_s: float = 120.0
     start_ms: int = 0
     refill_ms: int = 300
+    playout_policy: PlayoutPolicy = PlayoutPolicy.BURST
     speech_threshold: float = 0.5
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
@@ -192,6 +193,7 @@ def _c_config(config: DuplexConfig) -> Any:
     c.playout.fade_ms = int(checked("barge_in.fade_ms", config.barge_in.fade_ms, 1, 200))
     c.playout.start_ms = int(checked("start_ms", config.start_ms, 0, 2000))
     c.playout.refill_ms = int(checked("refill_ms", config.refill_ms, 0, 2000))
+    c.playout.policy = config.playout_policy.code
     return c
 
 

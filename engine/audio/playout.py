@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,9 +48,32 @@ class Position:
         return self.played * 1000 // self.rate
 
 
+class PlayoutPolicy(enum.Enum):
+    """How the queue meets the way sound arrives. FIXED: waits for `start_ms` and `refill_ms`, alters nothing.
+
+    BURST, for senders that give sound as fast as they make it: starts on the first delta unless earlier responses
+    came slower than 1.2 times real time, then waits for what they would have needed (400 ms at most); plays at 0.94,
+    pitch kept, while less than 150 ms are at hand and the end is not.
+    """
+
+    FIXED = "fixed"
+    BURST = "burst"
+
+    @property
+    def code(self) -> int:
+        """The C value."""
+        return int(lib.RT_PLAYOUT_FIXED if self is PlayoutPolicy.FIXED else lib.RT_PLAYOUT_BURST)
+
+
 @dataclass(frozen=True, slots=True)
 class PlayoutStats:
-    """One snapshot of the queue. Samples of `output` and `concealed` at 24 kHz, the others in source samples."""
+    """One snapshot of the queue.
+
+    `queued`, `played`, `faded`, `discarded` are source samples, all others samples at 24 kHz. `underruns` are
+    episodes, `stalled_samples` their length. From `concealed_samples` on the names are those of WebRTC's getStats
+    (concealedSamples and so on) in snake case; its delays in seconds are these sums / 24000, and its mean delay is
+    jitter_buffer_delay / jitter_buffer_emitted_count.
+    """
 
     state: str
     generation: int
@@ -58,9 +82,15 @@ class PlayoutStats:
     played: int
     faded: int
     discarded: int
-    concealed: int
     underruns: int
     interruptions: int
+    stalled_samples: int
+    concealed_samples: int
+    inserted_samples_for_deceleration: int
+    removed_samples_for_acceleration: int
+    jitter_buffer_delay: int
+    jitter_buffer_target_delay: int
+    jitter_buffer_emitted_count: int
 
 
 STATES = {lib.RT_SILENT: "silent", lib.RT_PLAYING: "playing", lib.RT_STARVED: "starved", lib.RT_FADING: "fading"}
@@ -76,9 +106,15 @@ def playout_stats(raw: Any) -> PlayoutStats:
         raw.played,
         raw.faded,
         raw.discarded,
-        raw.concealed,
         raw.underruns,
         raw.interruptions,
+        raw.stalled_samples,
+        raw.concealed_samples,
+        raw.inserted_samples_for_deceleration,
+        raw.removed_samples_for_acceleration,
+        raw.jitter_buffer_delay,
+        raw.jitter_buffer_target_delay,
+        raw.jitter_buffer_emitted_count,
     )
 
 
@@ -227,7 +263,7 @@ class Playout:
     without a device.
 
     `capacity_s` seconds of sound are held; `fade_ms` 1 to 200; `start_ms` and `refill_ms` 0 to 2000 are waited for
-    before a response starts and before sound goes on after an underrun.
+    before a response starts and before sound goes on after an underrun, longer if `policy` advises it.
     """
 
     def __init__(
@@ -238,6 +274,7 @@ class Playout:
         fade_ms: int = 20,
         start_ms: int = 0,
         refill_ms: int = 300,
+        policy: PlayoutPolicy = PlayoutPolicy.BURST,
     ) -> None:
         config = new("rt_playout_config *")
         config.format = audio_format.code
@@ -245,6 +282,7 @@ class Playout:
         config.fade_ms = int(checked("fade_ms", fade_ms, 1, 200))
         config.start_ms = int(checked("start_ms", start_ms, 0, 2000))
         config.refill_ms = int(checked("refill_ms", refill_ms, 0, 2000))
+        config.policy = policy.code
         self._block = Block(lib.rt_playout_size(config))
         self._playout = self._block.pointer("rt_playout *")
         lib.rt_playout_init(self._playout, config)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from engine.audio import AudioFormat, Playout, Position, ulaw_encode
+from engine.audio import AudioFormat, Playout, PlayoutPolicy, Position, ulaw_encode
 from engine.errors import ConfigError
 
 HOP = 240
@@ -145,7 +145,11 @@ class PlayoutModel(RuleBasedStateMachine):
     )
     def make(self, fade: int, start: int, refill: int, capacity: float) -> None:
         least = max(start, refill) / 1000
-        self.playout = Playout(capacity_s=max(capacity, 2 * least), fade_ms=fade, start_ms=start, refill_ms=refill)
+        capacity = max(capacity, 2 * least)
+        # what leaves is compared with what was pushed, so nothing may be stretched; the C tests do that
+        self.playout = Playout(
+            capacity_s=capacity, fade_ms=fade, start_ms=start, refill_ms=refill, policy=PlayoutPolicy.FIXED
+        )
         self.queue = self.playout.queue
         self.model = Model(fade * 24)
         self.items: list[Item] = []
@@ -290,7 +294,7 @@ def test_a_reply_leaves_as_it_came_and_the_ledger_says_so() -> None:
     assert not out[1001:].any()
     (position,) = playout.played()
     assert (position.played, position.waiting, position.complete, position.ended) == (1001, 0, True, True)
-    assert playout.queue.stats().concealed == playout.queue.stats().underruns == 0
+    assert playout.queue.stats().concealed_samples == playout.queue.stats().underruns == 0
 
 
 def test_a_hop_boundary_at_the_end_is_no_underrun() -> None:
@@ -298,7 +302,7 @@ def test_a_hop_boundary_at_the_end_is_no_underrun() -> None:
     playout.push("a", 0, noise(480))
     playout.complete("a", 0)
     playout.process(2400)
-    assert playout.queue.stats().concealed == 0
+    assert playout.queue.stats().concealed_samples == 0
     assert playout.queue.stats().state == "silent"
 
 
@@ -351,7 +355,7 @@ def test_g711_is_counted_whole_when_its_end_has_left(audio_format: AudioFormat, 
     (position,) = playout.played()
     assert (position.played, position.waiting, position.ended) == (samples, 0, True)
     assert playout.queue.stats().state == "silent"
-    assert playout.queue.stats().underruns == playout.queue.stats().concealed == 0
+    assert playout.queue.stats().underruns == playout.queue.stats().concealed_samples == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["push", "end", "cut", "hop"]), st.integers(0, 900)), max_size=40))
@@ -423,7 +427,48 @@ def test_an_underrun_is_concealed_without_a_click_and_counted() -> None:
     sound = np.concatenate([first, second])
     assert np.abs(np.diff(sound)).max() < 3 * np.abs(np.diff(tone / 32768)).max()
     stats = playout.queue.stats()
-    assert (stats.underruns, stats.concealed, stats.played) == (1, EDGE, 2400)
+    assert (stats.underruns, stats.concealed_samples, stats.played) == (1, EDGE, 2400)
+
+
+def test_little_at_hand_is_played_slower_and_every_sample_counted_once() -> None:
+    tone = (8000 * np.sin(np.arange(24000) * 2 * np.pi / 120)).astype(np.int16)
+    heard = {}
+    for policy in PlayoutPolicy:
+        playout = Playout(policy=policy)
+        out = []
+        for start in range(0, 24000, 2400):  # 100 ms of sound each 100 ms, and never more than 140 ms at hand
+            playout.push("a", 0, tone[start : start + 2400])
+            out.append(playout.process(2400 if start else 1440))
+        playout.complete("a", 0)
+        out.append(playout.process(7200))
+        stats = playout.queue.stats()
+        heard[policy] = np.concatenate(out)
+        assert (stats.played, stats.queued, playout.queue.waiting, stats.underruns) == (24000, 24000, 0, 0)
+        assert stats.jitter_buffer_emitted_count == 24000
+        assert stats.removed_samples_for_acceleration == stats.concealed_samples == stats.stalled_samples == 0
+        sounding = np.flatnonzero(heard[policy])[-1] + 1
+        assert abs(sounding - 24000 - stats.inserted_samples_for_deceleration) <= 1
+        assert (stats.inserted_samples_for_deceleration > 900) == (policy is PlayoutPolicy.BURST)
+    assert (heard[PlayoutPolicy.FIXED][:24000] * 32768 == tone).all()
+
+
+def test_a_response_after_slow_ones_waits_for_what_they_needed() -> None:
+    playout = Playout()
+    waits = []
+    for number in range(3):
+        playout.queue.open()
+        wait = 0
+        for _ in range(10):
+            playout.push(f"item_{number}", 0, noise(2400))
+            for _ in range(12):  # 100 ms of sound each 120 ms
+                playout.process(HOP)
+                wait += playout.queue.stats().generation == 0
+        playout.complete(f"item_{number}", 0)
+        while playout.queue.stats().state != "silent":
+            playout.process(HOP)
+        waits.append(wait)
+    # nine gaps of 20 ms each; before anything is known the first delta starts
+    assert waits == [0, 18, 18]
 
 
 def test_a_full_queue_takes_what_fits_and_the_rest_later() -> None:

@@ -156,7 +156,7 @@ def test_the_ledger_and_the_turns_agree(talk: Held) -> None:
     assert stats.played == math.floor(stats.played)
     assert 0 <= stats.played * 1000 / rate - first.played_ms - second.played_ms < 2
     assert stats.queued == stats.played + stats.faded + stats.discarded
-    assert (stats.underruns, stats.concealed, stats.interruptions, stats.state) == (0, 0, 1, "silent")
+    assert (stats.underruns, stats.concealed_samples, stats.interruptions, stats.state) == (0, 0, 1, "silent")
 
 
 def test_the_second_answer_is_heard_whole(talk: Held) -> None:

@@ -572,7 +572,8 @@ def test_a_network_that_stalls_delays_words_and_never_the_sound() -> None:
     log, memory, lost = clock.run_virtual(main())
     start = log.reports(EventKind.PLAYING)[0].position
     tone = np.frombuffer(b64decode(chunk(24000)), np.int16)
-    assert (memory.recorded[start : start + 24000, 1] == tone).all()
+    whole = 24000 - 3600  # no end ever comes: the last 150 ms are played slower
+    assert (memory.recorded[start : start + whole, 1] == tone[:whole]).all()
     assert 0 < lost < 400, "the ring of records is bounded, and what it could not hold is counted"
 
 
