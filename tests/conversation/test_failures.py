@@ -27,6 +27,7 @@ from engine.conversation import Conversation, Settings, Turn, converse
 from engine.errors import ConfigError, ConnectionLost, MediaError, TransportError
 from engine.realtime import events as ev
 from engine.server import Faults, ServerOptions
+from engine.server.voices.worker import WORKER
 from engine.transport import Connection, pair
 
 from .harness import DATA, RATE, SCRIPT, FakeServer, Recorder, Shorts, caller, fake, held, question, tones
@@ -54,6 +55,7 @@ def all_threads() -> int:
 @pytest.fixture
 def nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No descriptor, thread or complaint of asyncio's stays behind."""
+    WORKER.submit(int).result()  # the voices' one thread stays for the process's life
     gc.collect()
     before = (open_files(), all_threads())
     caplog.set_level(logging.WARNING)
