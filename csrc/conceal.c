@@ -8,6 +8,7 @@ enum {
     WINDOW = 384,  /* 16 ms; with the 20 of Appendix I, or without TWO_MS, the speech of bench/conceal.py fares worse */
     COARSE_KEPT = (WINDOW + RT_CONCEAL_MOST) / COARSE,
     FADE_HOPS = 6, /* silence from 60 ms on */
+    LONGEST = 1 << 30, /* samples: a longer loss counts as this */
     TWO_MS = 48,
     FOUR_MS = 96
 };
@@ -17,13 +18,11 @@ static float clean(float sample)
     return fabsf(sample) <= 8.0f ? sample : 0.0f; /* NaN compares false */
 }
 
-/* From `out` towards `in` under a raised cosine, into `to`, which may be either. */
-static void cross(float *to, const float *out, const float *in, uint32_t count)
+/* From `out` towards `in` under a raised cosine: sample i of count. */
+static float crossed(float out, float in, uint32_t i, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        float share = 0.5f - 0.5f * cosf(3.14159265f * ((float)i + 0.5f) / (float)count);
-        to[i] = out[i] + share * (in[i] - out[i]);
-    }
+    float share = 0.5f - 0.5f * cosf(3.14159265f * ((float)i + 0.5f) / (float)count);
+    return out + share * (in - out);
 }
 
 /* ---- pitch ---- */
@@ -73,18 +72,17 @@ static void join(rt_conceal *conceal)
 {
     uint32_t quarter = conceal->pitch / 4, repeated = conceal->periods * conceal->pitch;
     float *end = conceal->source + RT_CONCEAL_KEPT;
-    cross(end - quarter, conceal->ending, end - repeated - quarter, quarter);
+    for (uint32_t i = 0; i < quarter; i++)
+        end[(int)i - (int)quarter] = crossed(conceal->ending[i], *(end - repeated - quarter + i), i, quarter);
 }
 
-static void repeat(rt_conceal *conceal, float *to, uint32_t count)
+static float repeated(rt_conceal *conceal)
 {
     uint32_t length = conceal->periods * conceal->pitch;
-    const float *from = conceal->source + RT_CONCEAL_KEPT - length;
-    for (uint32_t i = 0; i < count; i++) {
-        to[i] = from[conceal->position];
-        if (++conceal->position == length)
-            conceal->position = 0;
-    }
+    float sample = conceal->source[RT_CONCEAL_KEPT - length + conceal->position];
+    if (++conceal->position == length)
+        conceal->position = 0;
+    return sample;
 }
 
 static void begin(rt_conceal *conceal)
@@ -93,6 +91,7 @@ static void begin(rt_conceal *conceal)
     conceal->pitch = find_pitch(end);
     conceal->periods = 1;
     conceal->position = 0;
+    conceal->joint_left = conceal->return_left = 0;
     uint32_t quarter = conceal->pitch / 4;
     memcpy(conceal->source, conceal->kept, sizeof conceal->kept);
     memcpy(conceal->ending, end - quarter, quarter * sizeof(float));
@@ -100,41 +99,38 @@ static void begin(rt_conceal *conceal)
     memcpy(end - quarter, conceal->source + RT_CONCEAL_KEPT - quarter, quarter * sizeof(float)); /* has not come out yet */
 }
 
-/* One period more, so that a long loss does not buzz: at the same phase, under an overlap. */
-static void lengthen(rt_conceal *conceal, float *to)
+/* One period more, so that a long loss does not buzz: at the same phase, under an overlap of a quarter period. */
+static void lengthen(rt_conceal *conceal)
 {
-    float before[RT_CONCEAL_DELAY];
     uint32_t quarter = conceal->pitch / 4, position = conceal->position;
-    repeat(conceal, before, quarter);
+    for (uint32_t i = 0; i < quarter; i++)
+        conceal->joint[i] = repeated(conceal);
+    conceal->joint_left = quarter;
     conceal->periods++;
     conceal->position = position % conceal->pitch;
     join(conceal);
-    repeat(conceal, to, RT_HOP);
-    cross(to, before, to, quarter);
 }
 
-/* Full for the first hop of a loss, falling by a fifth in each later one. */
-static float level(uint32_t hops, uint32_t sample)
+/* Full for the first 10 ms of a loss, falling by a fifth in each later one. */
+static float level(uint32_t sample)
 {
-    float gone = (float)hops - 1.0f + (float)sample / RT_HOP;
-    return hops == 0 ? 1.0f : fmaxf(0.0f, 1.0f - 0.2f * gone);
+    float gone = (float)sample / RT_HOP - 1.0f;
+    return sample < RT_HOP ? 1.0f : fmaxf(0.0f, 1.0f - 0.2f * gone);
 }
 
-/* `count` samples of what would be heard next if the loss went on. */
-static void make_up(rt_conceal *conceal, float *to, uint32_t count)
+/* The n-th sample since the loss began; once sound is `back` no period is added any more. */
+static float made_up(rt_conceal *conceal, uint32_t n, int back)
 {
-    if (conceal->lost >= FADE_HOPS) {
-        memset(to, 0, count * sizeof(float));
-        return;
+    if (n >= FADE_HOPS * RT_HOP)
+        return 0.0f;
+    if (!back && (n == RT_HOP || n == 2 * RT_HOP))
+        lengthen(conceal);
+    float sample = repeated(conceal);
+    if (conceal->joint_left > 0) {
+        uint32_t quarter = conceal->pitch / 4, i = quarter - conceal->joint_left--;
+        sample = crossed(conceal->joint[i], sample, i, quarter);
     }
-    if (conceal->lost == 0)
-        begin(conceal);
-    if (count == RT_HOP && (conceal->lost == 1 || conceal->lost == 2))
-        lengthen(conceal, to);
-    else
-        repeat(conceal, to, count);
-    for (uint32_t i = 0; i < count && conceal->lost; i++)
-        to[i] *= level(conceal->lost, i);
+    return sample * level(n);
 }
 
 /* ---- the block ---- */
@@ -157,7 +153,7 @@ void rt_conceal_reset(rt_conceal *conceal)
 
 uint32_t rt_conceal_lost(const rt_conceal *conceal)
 {
-    return conceal->lost;
+    return conceal->lost / RT_HOP;
 }
 
 uint32_t rt_conceal_pitch(const rt_conceal *conceal)
@@ -171,32 +167,54 @@ uint32_t rt_conceal_latency(const rt_conceal *conceal)
     return RT_CONCEAL_DELAY;
 }
 
-static void come_back(rt_conceal *conceal, float *sound)
+/* Sound is here again: how long it is laid over what is made up. */
+static void come_back(rt_conceal *conceal)
 {
-    float made_up[RT_HOP];
-    uint32_t later = conceal->lost < FADE_HOPS ? conceal->lost - 1 : FADE_HOPS - 1; /* it reaches its limit before */
+    uint32_t hops = (conceal->lost + RT_HOP - 1) / RT_HOP;
+    uint32_t later = hops < FADE_HOPS ? hops - 1 : FADE_HOPS - 1; /* it reaches its limit before */
     uint32_t overlap = conceal->pitch / 4 + TWO_MS + FOUR_MS * later;
-    overlap = overlap < RT_HOP ? overlap : RT_HOP;
-    make_up(conceal, made_up, overlap);
-    cross(sound, made_up, sound, overlap);
+    conceal->overlap = conceal->return_left = overlap < RT_HOP ? overlap : RT_HOP;
+    conceal->returning = conceal->lost;
     conceal->lost = 0;
+}
+
+static float real(rt_conceal *conceal, float sample)
+{
+    sample = clean(sample);
+    if (conceal->return_left == 0)
+        return sample;
+    uint32_t i = conceal->overlap - conceal->return_left--;
+    return crossed(made_up(conceal, conceal->returning + i, 1), sample, i, conceal->overlap);
+}
+
+void rt_conceal_part(rt_conceal *conceal, const float *sound, uint32_t count, float *out)
+{
+    float next[RT_HOP];
+    count = count < RT_HOP ? count : RT_HOP;
+    if (sound != NULL && count > 0 && conceal->lost > 0)
+        come_back(conceal);
+    if (sound == NULL && count > 0 && conceal->lost == 0)
+        begin(conceal);
+    for (uint32_t i = 0; i < count; i++) {
+        next[i] = sound != NULL ? real(conceal, sound[i]) : made_up(conceal, conceal->lost, 0);
+        conceal->lost += sound == NULL && conceal->lost < LONGEST;
+    }
+    memmove(conceal->kept, conceal->kept + count, (RT_CONCEAL_KEPT - count) * sizeof(float));
+    memcpy(conceal->kept + RT_CONCEAL_KEPT - count, next, count * sizeof(float));
+    memcpy(out, conceal->kept + RT_CONCEAL_KEPT - RT_CONCEAL_DELAY - count, count * sizeof(float));
+}
+
+void rt_conceal_seam(rt_conceal *conceal)
+{
+    if (conceal->lost > 0)
+        return;
+    begin(conceal);
+    conceal->returning = 0;
+    conceal->overlap = conceal->return_left = conceal->pitch / 4 + TWO_MS;
 }
 
 int rt_conceal_process(rt_conceal *conceal, const float *hop, float *out)
 {
-    float next[RT_HOP];
-    int made_up = hop == NULL;
-    if (made_up) {
-        make_up(conceal, next, RT_HOP);
-        conceal->lost += conceal->lost < UINT32_MAX;
-    } else {
-        for (int i = 0; i < RT_HOP; i++)
-            next[i] = clean(hop[i]);
-        if (conceal->lost)
-            come_back(conceal, next);
-    }
-    memmove(conceal->kept, conceal->kept + RT_HOP, (RT_CONCEAL_KEPT - RT_HOP) * sizeof(float));
-    memcpy(conceal->kept + RT_CONCEAL_KEPT - RT_HOP, next, sizeof next);
-    memcpy(out, conceal->kept + RT_CONCEAL_KEPT - RT_CONCEAL_DELAY - RT_HOP, sizeof next);
-    return made_up;
+    rt_conceal_part(conceal, hop, RT_HOP, out);
+    return hop == NULL;
 }

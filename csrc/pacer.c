@@ -85,6 +85,7 @@ static void *run(void *argument)
         } else if (late > p->stats.latest_ns) {
             p->stats.latest_ns = late;
         }
+        rt_playout_clock(rt_duplex_playout(p->config.duplex), (int64_t)(deadline / 1000)); /* packets' arrivals are on this clock */
         run_block(p);
         p->stats.busy_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
         rt_board_publish(&p->board, &p->stats, sizeof p->stats);

@@ -8,26 +8,49 @@
 
 /* ---- memory ---- */
 
+static int valid_pace(const rt_playout_config *config)
+{
+    uint64_t most_ms = config->capacity_frames * 1000ull / SOURCE_RATE(config->format);
+    return config->max_delay_ms >= 200 && config->max_delay_ms <= 10000 && config->max_delay_ms <= most_ms &&
+           config->patience >= 0.25f && config->patience <= 4.0f;
+}
+
 static int valid(const rt_playout_config *config)
 {
     return config->format >= RT_PCM16 && config->format <= RT_ALAW && config->capacity_frames >= RT_HOP &&
            config->capacity_frames <= 24000u * 600u && config->fade_ms >= 1 && config->fade_ms <= 200 && config->start_ms <= 2000 &&
-           config->refill_ms <= 2000 && (config->policy == RT_PLAYOUT_FIXED || config->policy == RT_PLAYOUT_BURST);
+           config->refill_ms <= 2000 && config->policy >= RT_PLAYOUT_FIXED && config->policy <= RT_PLAYOUT_PACED &&
+           (config->policy != RT_PLAYOUT_PACED || valid_pace(config));
 }
 
 static size_t frame_bytes(const rt_playout_config *config) { return config->format == RT_PCM16 ? 2 : 1; }
 
+/* PCM needs none, but to follow another clock. */
+static int resamples(const rt_playout_config *config) { return config->format != RT_PCM16 || config->policy == RT_PLAYOUT_PACED; }
+
+static rt_resample_config resampling(const rt_playout_config *config)
+{
+    return (rt_resample_config){SOURCE_RATE(config->format), RT_RATE, RT_RESAMPLE_LIVE,
+                                config->policy == RT_PLAYOUT_PACED};
+}
+
 static size_t resample_size(const rt_playout_config *config)
 {
-    return config->format == RT_PCM16 ? 0 : RT_ALIGN64(rt_resample_size(8000, RT_RATE));
+    rt_resample_config resample = resampling(config);
+    return resamples(config) ? RT_ALIGN64(rt_resample_size_for(&resample)) : 0;
+}
+
+static uint32_t span_size(const rt_playout_config *config)
+{
+    return (uint32_t)(config->policy == RT_PLAYOUT_PACED ? sizeof(rt_paced_packet) : sizeof(rt_playout_span));
 }
 
 size_t rt_playout_size(const rt_playout_config *config)
 {
     if (!valid(config))
         return 0;
-    return RT_ALIGN64(sizeof(rt_playout)) + resample_size(config) + rt_ring_size(sizeof(rt_playout_span), RT_PLAYOUT_SPANS) +
-           RT_ALIGN64(config->capacity_frames * frame_bytes(config));
+    return RT_ALIGN64(sizeof(rt_playout)) + resample_size(config) + rt_paced_size(config) +
+           rt_ring_size(span_size(config), RT_PLAYOUT_SPANS) + RT_ALIGN64(config->capacity_frames * frame_bytes(config));
 }
 
 int rt_playout_init(rt_playout *p, const rt_playout_config *config)
@@ -44,14 +67,18 @@ int rt_playout_init(rt_playout *p, const rt_playout_config *config)
     p->rate = 1.0f;
     rt_stretch_init(&p->stretch, p->rate_hz);
     p->resample_offset = RT_ALIGN64(sizeof *p);
-    p->spans_offset = p->resample_offset + resample_size(config);
-    p->data_offset = p->spans_offset + rt_ring_size(sizeof(rt_playout_span), RT_PLAYOUT_SPANS);
-    if (config->format != RT_PCM16) {
-        if (rt_resample_init(resampler(p), 8000, RT_RATE) != RT_OK)
+    p->paced_offset = p->resample_offset + resample_size(config);
+    p->spans_offset = p->paced_offset + rt_paced_size(config);
+    p->data_offset = p->spans_offset + rt_ring_size(span_size(config), RT_PLAYOUT_SPANS);
+    if (resamples(config)) {
+        rt_resample_config resample = resampling(config);
+        if (rt_resample_init_for(resampler(p), &resample) != RT_OK)
             return RT_BAD_ARGUMENT;
-        p->lag_frames = (uint32_t)ceil(rt_resample_latency(resampler(p)) * 8000.0 - 1e-6);
+        rt_lag_init(&p->lag, (uint32_t)ceil(rt_resample_latency(resampler(p)) * p->rate_hz - 1e-6));
     }
-    int status = rt_ring_init(spans(p), sizeof(rt_playout_span), RT_PLAYOUT_SPANS);
+    if (config->policy == RT_PLAYOUT_PACED && rt_paced_init(p) != RT_OK)
+        return RT_BAD_ARGUMENT;
+    int status = rt_ring_init(spans(p), span_size(config), RT_PLAYOUT_SPANS);
     memset(data(p), 0, (size_t)p->capacity * p->frame_bytes);
     return status;
 }
@@ -121,12 +148,16 @@ static void note_arrival(rt_playout *p, rt_playout_row *row, uint32_t generation
     set64(&row->start_at, now + (uint64_t)wait * times);
 }
 
+static int refused(const rt_playout *p, const rt_playout_row *row, uint32_t item, uint32_t generation)
+{
+    return item == 0 || generation == 0 || generation > get32(&p->opened) ||
+           (row != NULL && (get32(&row->generation) != generation || get32(&row->complete)));
+}
+
 int64_t rt_playout_push(rt_playout *p, uint32_t item, uint32_t generation, const void *samples, uint32_t frames)
 {
-    if (item == 0 || generation == 0 || generation > get32(&p->opened))
-        return RT_BAD_ARGUMENT;
-    rt_playout_row *row = find_row(p, item);
-    if (row != NULL && (get32(&row->generation) != generation || get32(&row->complete)))
+    rt_playout_row *row = item ? find_row(p, item) : NULL;
+    if (p->config.policy == RT_PLAYOUT_PACED || refused(p, row, item, generation))
         return RT_BAD_ARGUMENT;
     uint32_t taken = (uint32_t)(p->capacity - rt_playout_waiting(p));
     taken = least(taken, frames);
@@ -147,6 +178,38 @@ int64_t rt_playout_push(rt_playout *p, uint32_t item, uint32_t generation, const
     return taken;
 }
 
+int rt_playout_push_packet(rt_playout *p, uint32_t item, uint32_t generation, const rt_jitter_packet *packet, const void *samples,
+                           uint32_t frames)
+{
+    rt_playout_row *row = item ? find_row(p, item) : NULL;
+    int sound = packet->kind == RT_JITTER_SOUND;
+    if (p->config.policy != RT_PLAYOUT_PACED || refused(p, row, item, generation) || packet->kind > RT_JITTER_EVENT ||
+        (sound && (packet->frames != frames || frames == 0)))
+        return RT_BAD_ARGUMENT;
+    uint64_t pushed = get64(&p->pushed), room = p->capacity - (pushed - get64(&p->drained));
+    /* one is kept back, for the end of an item */
+    if ((sound && frames > room) || rt_ring_writable(spans(p)) < 2 || (row == NULL && (row = new_row(p, item, generation)) == NULL))
+        return RT_FULL;
+    rt_paced_packet span = {*packet, (uint32_t)(row - p->rows), generation, sound ? frames : 0, 0, 127};
+    if (packet->kind == RT_JITTER_NOISE && frames > 0)
+        span.level = *(const uint8_t *)samples & 0x7f;
+    if (sound) {
+        copy_in(p, pushed, samples, frames);
+        set64(&p->pushed, pushed + frames);
+        add64(&row->queued, frames);
+    }
+    rt_ring_write(spans(p), &span, 1);
+    return RT_OK;
+}
+
+static void write_end(rt_playout *p, const rt_playout_row *row)
+{
+    uint32_t number = (uint32_t)(row - p->rows), generation = get32(&row->generation);
+    rt_playout_span span = {number, generation, 0, 1, 0};
+    rt_paced_packet packet = {.row = number, .generation = generation, .end = 1};
+    rt_ring_write(spans(p), p->config.policy == RT_PLAYOUT_PACED ? (void *)&packet : (void *)&span, 1);
+}
+
 int rt_playout_complete(rt_playout *p, uint32_t item)
 {
     rt_playout_row *row = item ? find_row(p, item) : NULL;
@@ -154,12 +217,11 @@ int rt_playout_complete(rt_playout *p, uint32_t item)
         return RT_BAD_ARGUMENT;
     if (get32(&row->complete))
         return RT_OK;
-    rt_playout_span span = {(uint32_t)(row - p->rows), get32(&row->generation), 0, 1, 0};
     if (rt_ring_writable(spans(p)) == 0)
         return RT_FULL;
     set32(&row->complete, 1);
     add64(&p->ends_pushed, 1);
-    rt_ring_write(spans(p), &span, 1);
+    write_end(p, row);
     return RT_OK;
 }
 
@@ -249,4 +311,14 @@ int rt_playout_read_stats(const rt_playout *p, rt_playout_stats *stats)
     return RT_FULL;
 }
 
-double rt_playout_latency(const rt_playout *p) { return p->lag_frames * (double)RT_RATE / p->rate_hz; }
+int rt_playout_read_link(const rt_playout *p, rt_playout_link *link)
+{
+    if (p->config.policy != RT_PLAYOUT_PACED)
+        return RT_BAD_ARGUMENT;
+    return rt_board_read(&paced_of(p)->board, link, sizeof *link);
+}
+
+double rt_playout_latency(const rt_playout *p)
+{
+    return p->lag.delay * (double)RT_RATE / p->rate_hz + (p->config.policy == RT_PLAYOUT_PACED ? RT_CONCEAL_DELAY : 0);
+}

@@ -16,21 +16,30 @@
  * sound is played at 0.94 of its rate, its pitch kept (stretch.h). A sample that this repeats is counted once, when its own place in the
  * source has been passed: what cannot be unheard, and nothing that is still to come.
  *
+ * PACED is for packets that come at the pace they are spoken (RTP, media streams), each with a header and its time of arrival
+ * (rt_playout_push_packet). `jitter` decides how long they are held and how fast they are played (jitter.h), packets.h puts them in order,
+ * conceal.h makes up what is missing and lays every seam over, and the resampler is tuned to the drift of the sender's clock. What comes
+ * doubled, late, or too far ahead for the capacity is discarded; what was lost was never pushed. Sound of a dead generation keeps its
+ * time, in silence. An item ends when its end was pushed and each of its samples has left; the next packet then begins anew.
+ * start_ms and refill_ms are not used. The next paragraph is of the other two.
+ *
  * Running dry. If the item was completed that is its end and nothing is altered. If not, it is an underrun: what was heard last is
  * played on backwards under a 5 ms fade (no click; counted as concealed), and sound comes back under a 5 ms fade once refill_ms are
  * waiting or the item is complete. A new response starts, unaltered, with start_ms waiting or when it is complete. An interruption
  * fades what is left of those 5 ms like any other sound; when they are over it is silence at once.
  *
  * Threads: push, complete, open, interrupt, retire belong to the loop thread (playout.c), process to the playback thread
- * (playout_sound.c); what others read is one snapshot (a sequence number tells a torn read, which is repeated a bounded number of
- * times). Delay: 0 for PCM, that of the 8 to 24 kHz resampler for G.711; the ledger counts a G.711 sample as played when its centre
- * has left the resampler.
- * Work per hop: RT_HOP samples, at most 512 spans played and 1024 discarded, two searches of stretch.h.
- * Memory: capacity_frames samples, 8192 spans, 64 items.
+ * (playout_sound.c, playout_paced.c); what others read is one snapshot (a sequence number tells a torn read, which is repeated a bounded number of
+ * times). Delay: 0 for PCM, that of the 8 to 24 kHz resampler for G.711; PACED 1 or 3 ms of a resampler and 3.75 of the concealment. The
+ * ledger counts a sample as played when its centre has left these.
+ * Work per hop: RT_HOP samples, at most 512 spans played and 1024 discarded, two searches of stretch.h. PACED: 1024 packets taken, the
+ * bounds of packets.h, jitter.h and conceal.h.
+ * Memory: capacity_frames samples, 8192 spans, 64 items. PACED: twice the samples, 1024 packets.
  */
 #ifndef RT_PLAYOUT_H
 #define RT_PLAYOUT_H
 
+#include "jitter.h"
 #include "rt.h"
 
 /* cdef begin */
@@ -38,7 +47,7 @@ typedef struct rt_playout rt_playout;
 
 enum { RT_PLAYOUT_ITEMS = 64, RT_PLAYOUT_SPANS = 8192 };
 
-enum rt_playout_policy { RT_PLAYOUT_FIXED = 0, RT_PLAYOUT_BURST = 1 };
+enum rt_playout_policy { RT_PLAYOUT_FIXED = 0, RT_PLAYOUT_BURST = 1, RT_PLAYOUT_PACED = 2 };
 
 enum rt_playout_state { RT_SILENT = 0, RT_PLAYING = 1, RT_STARVED = 2, RT_FADING = 3 };
 
@@ -49,6 +58,8 @@ typedef struct rt_playout_config {
     uint32_t start_ms;        /* 0..2000 waiting before a response starts */
     uint32_t refill_ms;       /* 0..2000 waiting before sound goes on after an underrun */
     int policy;               /* enum rt_playout_policy */
+    uint32_t max_delay_ms;    /* PACED: 200..10000, above it the oldest sound is skipped; no more than the capacity */
+    float patience;           /* PACED: 0.25..4, more waits longer and conceals less; 1 is usual */
 } rt_playout_config;
 
 typedef struct rt_playout_item {
@@ -80,6 +91,16 @@ typedef struct rt_playout_stats {
     uint64_t jitter_buffer_emitted_count;        /* jitterBufferEmittedCount: samples at RT_RATE of the sums */
 } rt_playout_stats;
 
+/* PACED: what the link is like, as of the last hop. */
+typedef struct rt_playout_link {
+    uint64_t packets, doubled, late, reordered, rebased;
+    uint64_t lost;    /* sequence numbers that never came or are still to come */
+    float jitter_ms;  /* largest relative delay of the last 500 ms */
+    float drift_ppm;  /* how much faster our clock runs than the sender's */
+    float target_ms;  /* the delay aimed at */
+    float tuned_ppm;  /* how much faster than nominal the sender's samples are played, to follow that drift */
+} rt_playout_link;
+
 size_t rt_playout_size(const rt_playout_config *config);
 int rt_playout_init(rt_playout *playout, const rt_playout_config *config);
 void rt_playout_reset(rt_playout *playout);
@@ -90,6 +111,11 @@ uint32_t rt_playout_newest(const rt_playout *playout) RT_NONBLOCKING;
 /* Queue up to `frames` samples of item (not 0). Returns how many were taken, or RT_FULL when there is no room for any or no row for a
  * 65th live item, or RT_BAD_ARGUMENT for item 0, a generation never opened, or an item whose generation changed or that is complete. */
 int64_t rt_playout_push(rt_playout *playout, uint32_t item, uint32_t generation, const void *samples, uint32_t frames);
+/* PACED: queue one packet, whole or not at all. RT_OK; RT_FULL; RT_BAD_ARGUMENT as above, for another policy, and for sound whose
+ * packet->frames is not `frames`. Comfort noise: `samples` is its payload of `frames` bytes, the first of which is the level in -dBov
+ * (RFC 3389; the spectrum is not used); an event brings none. packet->arrival_us is on the clock of rt_playout_clock. */
+int rt_playout_push_packet(rt_playout *playout, uint32_t item, uint32_t generation, const rt_jitter_packet *packet, const void *samples,
+                           uint32_t frames);
 /* No more samples of this item will come. RT_BAD_ARGUMENT for an unknown item, RT_FULL when the span queue has no room. */
 int rt_playout_complete(rt_playout *playout, uint32_t item);
 /* Forget the row of an item that has ended, or that was discarded whole. RT_FULL before that. */
@@ -100,23 +126,30 @@ uint64_t rt_playout_waiting(const rt_playout *playout); /* source samples in the
 
 /* Playback thread. Writes RT_HOP samples; `latch` as above. Returns the generation that sounds (or starves), 0 for silence. */
 uint32_t rt_playout_process(rt_playout *playout, uint32_t latch, float *out) RT_NONBLOCKING;
+/* PACED: the time, in microseconds of the clock of arrivals, at which the next hop is made. Later hops are 10 ms apart until it is told
+ * again; the clock begins at 0. */
+void rt_playout_clock(rt_playout *playout, int64_t now_us) RT_NONBLOCKING;
 
 /* RT_FULL if the playback thread was in the way 1000 times running. An item is read by the loop thread (RT_BAD_ARGUMENT if unknown),
  * the statistics by any. */
 int rt_playout_read_item(const rt_playout *playout, uint32_t item, rt_playout_item *row);
 int rt_playout_read_stats(const rt_playout *playout, rt_playout_stats *stats);
+/* PACED, any thread. RT_BAD_ARGUMENT for another policy. */
+int rt_playout_read_link(const rt_playout *playout, rt_playout_link *link);
 double rt_playout_latency(const rt_playout *playout); /* samples at RT_RATE */
 /* cdef end */
 
 #include "arrival.h"
 #include "edge.h"
+#include "lag.h"
+#include "paced.h"
 #include "resample.h"
 #include "ring.h"
 #include "stretch.h"
 
 #include <stdatomic.h>
 
-enum { RT_PLAYOUT_LAG = 64, RT_PLAYOUT_STAGE = 512 };
+enum { RT_PLAYOUT_STAGE = 512 };
 
 /* A row's fields have one writer each: the loop thread the first group, the playback thread the second. Rows are used again, and the
  * playback thread's counters are never set back: the loop thread remembers where they stood (base_*). */
@@ -134,12 +167,6 @@ typedef struct rt_playout_span {
     uint64_t arrived; /* `output` when it was pushed */
 } rt_playout_span;
 
-/* Samples that are inside the G.711 resampler: they count as played when as many have followed. row -1: padding. */
-typedef struct rt_playout_lag {
-    int32_t row;
-    uint32_t frames;
-} rt_playout_lag;
-
 /* Taken from the spans, decoded, and not yet consumed by the stretcher: of one generation, the ledger counts it as waiting. */
 typedef struct rt_playout_stage {
     uint32_t frames, first, count;          /* parts: a ring of which these are in use */
@@ -150,8 +177,7 @@ typedef struct rt_playout_stage {
 struct rt_playout {
     rt_playout_config config;
     uint32_t frame_bytes, rate_hz, hop_frames; /* of the source */
-    uint32_t lag_frames;
-    size_t resample_offset, spans_offset, data_offset;
+    size_t resample_offset, paced_offset, spans_offset, data_offset;
     uint64_t capacity;
 
     /* loop thread */
@@ -162,7 +188,7 @@ struct rt_playout {
 
     /* playback thread, read by others */
     _Alignas(64) _Atomic uint32_t sequence; /* odd while process runs */
-    _Atomic uint64_t taken, ends_passed;
+    _Atomic uint64_t taken, drained, ends_passed;
     _Atomic uint32_t state, playing, last_item;
     _Atomic uint64_t output, played, faded, discarded, concealed, underruns, interruptions;
     _Atomic uint64_t stalled, inserted, removed, delay, target_delay, emitted;
@@ -179,8 +205,8 @@ struct rt_playout {
     rt_edge edge;
     rt_stretch stretch;
     rt_playout_stage stage;
-    uint32_t lag_first, lag_count, lag_total, lag_tail;
-    rt_playout_lag lag[RT_PLAYOUT_LAG];
+    rt_lag lag; /* whose samples are inside the resampler */
+    uint32_t lag_tail;
 
     rt_playout_row rows[RT_PLAYOUT_ITEMS];
 };

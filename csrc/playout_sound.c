@@ -15,64 +15,21 @@ static const float PI_F = 3.14159265358979f;
 
 /* ---- the ledger ---- */
 
-static void count_played(rt_playout *p, int32_t row, uint32_t frames)
-{
-    if (row < 0)
-        return;
-    add64(&p->rows[row].played, frames);
-    add64(&p->played, frames);
-}
-
-static void count_faded(rt_playout *p, int32_t row, uint32_t frames)
-{
-    if (row < 0)
-        return;
-    add64(&p->rows[row].faded, frames);
-    add64(&p->faded, frames);
-}
-
-static void count_discarded(rt_playout *p, int32_t row, uint32_t frames)
-{
-    add64(&p->rows[row].discarded, frames);
-    add64(&p->discarded, frames);
-}
-
-static void pop_lag(rt_playout *p, uint32_t keep, void (*count)(rt_playout *, int32_t, uint32_t))
-{
-    while (p->lag_total > keep) {
-        rt_playout_lag *oldest = &p->lag[p->lag_first];
-        uint32_t frames = least(oldest->frames, p->lag_total - keep);
-        count(p, oldest->row, frames);
-        p->lag_total -= frames;
-        oldest->frames -= frames;
-        if (oldest->frames == 0) {
-            p->lag_first = (p->lag_first + 1) % RT_PLAYOUT_LAG;
-            p->lag_count--;
-        }
-    }
-}
-
-/* `frames` source samples of `row` (-1: padding or a repeat) went into the resampler; as many older ones have come out. */
+/* `frames` source samples of `row` (none: padding or a repeat) went into the resampler; as many older ones have come out. */
 static void count_through_lag(rt_playout *p, int32_t row, uint32_t frames)
 {
-    if (p->lag_frames == 0) {
-        count_played(p, row, frames);
-        return;
-    }
     if (frames == 0)
         return;
-    p->lag[(p->lag_first + p->lag_count) % RT_PLAYOUT_LAG] = (rt_playout_lag){row, frames};
-    p->lag_count++;
-    p->lag_total += frames;
+    rt_lag_push(&p->lag, row, frames);
     /* silence still to follow before the filter has rung out: its whole length, twice the delay */
-    p->lag_tail = row >= 0 ? 2 * p->lag_frames : p->lag_tail - least(p->lag_tail, frames);
-    pop_lag(p, p->lag_frames, count_played);
+    p->lag_tail = row >= 0 ? 2 * p->lag.delay : p->lag_tail - least(p->lag_tail, frames);
+    rt_playout_drain_lag(p, &p->lag, p->lag.delay, rt_playout_count_played);
 }
 
 /* What is inside the resampler comes out inside the fade. */
 static void fade_lag(rt_playout *p)
 {
-    pop_lag(p, 0, count_faded);
+    rt_playout_drain_lag(p, &p->lag, 0, rt_playout_count_faded);
     p->lag_tail = 0;
 }
 
@@ -101,7 +58,7 @@ static void skip_ends(rt_playout *p, uint32_t dead)
 
 static void discard_span(rt_playout *p)
 {
-    count_discarded(p, (int32_t)p->span.row, p->span.frames);
+    rt_playout_count_discarded(p, (int32_t)p->span.row, p->span.frames);
     add64(&p->taken, p->span.frames);
     p->read += p->span.frames;
     p->have_span = 0;
@@ -176,7 +133,7 @@ static void fill_stage(rt_playout *p, uint32_t dead, int fading, uint32_t want, 
 }
 
 /* Takes `frames` off the front of the stage, and tells `count` whose they were. */
-static void unstage(rt_playout *p, uint32_t frames, void (*count)(rt_playout *, int32_t, uint32_t))
+static void unstage(rt_playout *p, uint32_t frames, rt_playout_count *count)
 {
     rt_playout_stage *stage = &p->stage;
     stage->frames -= frames;
@@ -184,13 +141,10 @@ static void unstage(rt_playout *p, uint32_t frames, void (*count)(rt_playout *, 
     add64(&p->taken, frames);
     while (frames > 0) {
         rt_playout_span *part = &stage->parts[stage->first];
-        uint32_t n = least(frames, part->frames), times = RT_RATE / p->rate_hz;
+        uint32_t n = least(frames, part->frames);
         count(p, (int32_t)part->row, n);
-        if (count != count_discarded) {
-            add64(&p->delay, n * times * (get64(&p->output) - part->arrived));
-            add64(&p->target_delay, n * times * p->target);
-            add64(&p->emitted, n * times);
-        }
+        if (count != rt_playout_count_discarded)
+            rt_playout_count_emitted(p, n, get64(&p->output) - part->arrived, p->target);
         frames -= n;
         part->frames -= n;
         if (part->frames == 0) {
@@ -211,8 +165,8 @@ static uint32_t take(rt_playout *p, uint32_t dead, int fading, float *out, uint3
         if (step.made == 0)
             break;
         if (!fading)
-            count_through_lag(p, -1, step.repeated); /* counted when they first sounded */
-        unstage(p, step.consumed, fading ? count_faded : count_through_lag);
+            count_through_lag(p, RT_LAG_NONE, step.repeated); /* counted when they first sounded */
+        unstage(p, step.consumed, fading ? rt_playout_count_faded : count_through_lag);
         add64(&p->inserted, step.inserted * times);
         add64(&p->removed, step.removed * times);
         got += step.made;
@@ -232,7 +186,7 @@ static uint32_t render(rt_playout *p, uint32_t dead, int fading, float *out, uin
     if (got < frames && !fading && p->at_end && p->lag_tail > 0) {
         /* the end of the item is still inside the filter: silence pushes it out */
         memset(source + got, 0, (frames - got) * sizeof *source);
-        count_through_lag(p, -1, frames - got);
+        count_through_lag(p, RT_LAG_NONE, frames - got);
         got = frames;
     }
     return rt_resample_process(resampler(p), source, got, out, want);
@@ -251,7 +205,7 @@ static void cut_off(rt_playout *p)
 {
     if (p->config.format != RT_PCM16)
         rt_resample_reset(resampler(p));
-    unstage(p, p->stage.frames, count_discarded);
+    unstage(p, p->stage.frames, rt_playout_count_discarded);
     rt_edge_reset(&p->edge);
     to_silence(p);
 }
@@ -366,24 +320,36 @@ static void stall(rt_playout *p, float *out)
     p->stalling += RT_HOP;
 }
 
-uint32_t rt_playout_process(rt_playout *p, uint32_t latch, float *out) RT_NONBLOCKING
+static void process(rt_playout *p, uint32_t dead, float *out)
 {
-    set32(&p->sequence, get32(&p->sequence) + 1);
-    uint32_t host = get32(&p->host_latch), dead = latch > host ? latch : host, playing = get32(&p->playing);
+    uint32_t playing = get32(&p->playing);
     if (playing != 0 && playing <= dead && get32(&p->state) != RT_FADING)
         begin_fade(p);
     if (get32(&p->state) == RT_FADING) {
         fade(p, dead, out);
-    } else {
-        discard(p, dead);
-        if (get32(&p->state) != RT_PLAYING)
-            try_start(p, dead);
-        if (get32(&p->state) == RT_PLAYING)
-            play(p, dead, out);
-        else
-            stall(p, out);
+        return;
     }
+    discard(p, dead);
+    if (get32(&p->state) != RT_PLAYING)
+        try_start(p, dead);
+    if (get32(&p->state) == RT_PLAYING)
+        play(p, dead, out);
+    else
+        stall(p, out);
+}
+
+uint32_t rt_playout_process(rt_playout *p, uint32_t latch, float *out) RT_NONBLOCKING
+{
+    set32(&p->sequence, get32(&p->sequence) + 1);
+    uint32_t host = get32(&p->host_latch), dead = latch > host ? latch : host;
+    (p->config.policy == RT_PLAYOUT_PACED ? rt_paced_process : process)(p, dead, out);
     add64(&p->output, RT_HOP);
     set32(&p->sequence, get32(&p->sequence) + 1);
     return get32(&p->playing);
+}
+
+void rt_playout_clock(rt_playout *p, int64_t now_us) RT_NONBLOCKING
+{
+    if (p->config.policy == RT_PLAYOUT_PACED)
+        paced_of(p)->now_us = now_us;
 }

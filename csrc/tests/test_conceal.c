@@ -51,6 +51,57 @@ static void without_loss_it_only_delays(void)
     free(conceal);
 }
 
+/* Cut into parts of any size, sound and losses give the same samples as whole hops do. */
+static void parts_are_as_hops(void)
+{
+    static const int lost[] = {0, 0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0};
+    static const uint32_t sizes[] = {1, 7, 90, 142, 240, 33, 60};
+    rt_conceal *whole = make(), *parts = make();
+    float hop[RT_HOP], expected[RT_HOP], got[RT_HOP];
+    for (uint32_t n = 0, k = 0; n < sizeof lost / sizeof *lost; n++) {
+        fill(hop, (long)n * RT_HOP, 201);
+        rt_conceal_process(whole, lost[n] ? NULL : hop, expected);
+        for (uint32_t at = 0; at < RT_HOP; k++) {
+            uint32_t size = sizes[k % 7] < RT_HOP - at ? sizes[k % 7] : RT_HOP - at;
+            rt_conceal_part(parts, lost[n] ? NULL : hop + at, size, got + at);
+            at += size;
+        }
+        CHECK(memcmp(expected, got, sizeof got) == 0);
+        CHECK_EQUAL(rt_conceal_lost(parts), rt_conceal_lost(whole));
+    }
+    free(whole);
+    free(parts);
+}
+
+/* A loss may begin and end inside a hop, and no sample leaps further there than the vowel itself does. */
+static void losses_of_odd_lengths_do_not_click(void)
+{
+    for (uint32_t length = 1; length < 700; length += 23) {
+        rt_conceal *conceal = make();
+        float sound[RT_HOP], out[RT_HOP], last = 0.0f, steepest = 0.0f, leap = 0.0f;
+        long at = 0;
+        for (int part = 0; part < 60; part++) {
+            uint32_t count = part == 30 ? 100 : part == 32 ? 77 : RT_HOP, gone = part == 31 ? length : 0;
+            while (gone > 0) {
+                uint32_t n = gone < RT_HOP ? gone : RT_HOP;
+                rt_conceal_part(conceal, NULL, n, out);
+                for (uint32_t i = 0; i < n; last = out[i++])
+                    leap = fmaxf(leap, fabsf(out[i] - last));
+                gone -= n;
+                at += n;
+            }
+            for (uint32_t i = 0; i < count; i++)
+                sound[i] = voice(at + i, 203);
+            rt_conceal_part(conceal, sound, count, out);
+            for (uint32_t i = 0; i < count; last = out[i++])
+                *(part > 3 && part < 31 ? &steepest : &leap) = fmaxf(part > 3 && part < 31 ? steepest : part > 3 ? leap : 0.0f, fabsf(out[i] - last));
+            at += count;
+        }
+        CHECK(leap <= 1.1f * steepest);
+        free(conceal);
+    }
+}
+
 /* In place, a steady vowel with one hop lost is hardly told from the vowel, at every pitch there is. */
 static void a_vowel_goes_on_at_its_pitch(void)
 {
@@ -204,6 +255,8 @@ static void a_copy_goes_on_alike(void)
 int main(void)
 {
     without_loss_it_only_delays();
+    parts_are_as_hops();
+    losses_of_odd_lengths_do_not_click();
     a_vowel_goes_on_at_its_pitch();
     it_stays_in_phase();
     a_long_loss_fades_to_nothing();

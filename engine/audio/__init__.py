@@ -20,6 +20,7 @@ from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
 from engine.audio.inlet import Inlet
 from engine.audio.pacer import Pacer, PacerStats
+from engine.audio.packets import LinkStats, Packet, PacketKind
 from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, PlayoutStats, Position
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
@@ -38,8 +39,11 @@ __all__ = [
     "GateMode",
     "Inlet",
     "ItemKey",
+    "LinkStats",
     "Pacer",
     "PacerStats",
+    "Packet",
+    "PacketKind",
     "PlaybackStats",
     "Playout",
     "PlayoutPolicy",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
-from engine.audio.playout import PlayoutPolicy, PlayoutQueue, PlayoutStats, playout_stats
+from engine.audio.playout import PlayoutPolicy, PlayoutQueue, PlayoutStats, fill_config, playout_stats
 from engine.audio.stage import Stage, StageChain
 from engine.errors import ConfigError
 from engine.native import Block, address, lib, new
@@ -116,6 +116,8 @@ class DuplexConfig:
     start_ms: int = 0
     refill_ms: int = 300
     playout_policy: PlayoutPolicy = PlayoutPolicy.BURST
+    max_delay_ms: int = 2000
+    patience: float = 1.0
     speech_threshold: float = 0.5
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
@@ -188,12 +190,17 @@ def _c_config(config: DuplexConfig) -> Any:
     c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
     _fill_interrupt(c.interrupt, config.barge_in)
     _fill_gate(c.gate, config.gate)
-    c.playout.format = config.receive_format.code
-    c.playout.capacity_frames = int(checked("queue_s", config.queue_s, 0.1, 600) * config.receive_format.rate)
-    c.playout.fade_ms = int(checked("barge_in.fade_ms", config.barge_in.fade_ms, 1, 200))
-    c.playout.start_ms = int(checked("start_ms", config.start_ms, 0, 2000))
-    c.playout.refill_ms = int(checked("refill_ms", config.refill_ms, 0, 2000))
-    c.playout.policy = config.playout_policy.code
+    fill_config(
+        c.playout,
+        config.receive_format,
+        capacity_s=checked("queue_s", config.queue_s, 0.1, 600),
+        fade_ms=checked("barge_in.fade_ms", config.barge_in.fade_ms, 1, 200),
+        start_ms=config.start_ms,
+        refill_ms=config.refill_ms,
+        policy=config.playout_policy,
+        max_delay_ms=config.max_delay_ms,
+        patience=config.patience,
+    )
     return c
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
+from engine.audio.packets import LinkStats, Packet, link_stats
 from engine.errors import ConfigError, EngineError
 from engine.native import Block, address, buffer, lib, new
 
@@ -54,15 +55,44 @@ class PlayoutPolicy(enum.Enum):
     BURST, for senders that give sound as fast as they make it: starts on the first delta unless earlier responses
     came slower than 1.2 times real time, then waits for what they would have needed (400 ms at most); plays at 0.94,
     pitch kept, while less than 150 ms are at hand and the end is not.
+
+    PACED, for packets that come at the pace they are spoken (`push_packet`): holds them as long as the link's delays so
+    far advise, puts them in order, makes up for those that are lost or late, plays faster or slower, in pauses above
+    all, to keep that delay, and follows the sender's clock. `start_ms` and `refill_ms` are not used.
     """
 
     FIXED = "fixed"
     BURST = "burst"
+    PACED = "paced"
 
     @property
     def code(self) -> int:
         """The C value."""
-        return int(lib.RT_PLAYOUT_FIXED if self is PlayoutPolicy.FIXED else lib.RT_PLAYOUT_BURST)
+        return int(getattr(lib, f"RT_PLAYOUT_{self.name}"))
+
+
+def fill_config(
+    c: Any,
+    audio_format: AudioFormat,
+    *,
+    capacity_s: float,
+    fade_ms: float,
+    start_ms: float,
+    refill_ms: float,
+    policy: PlayoutPolicy,
+    max_delay_ms: float,
+    patience: float,
+) -> None:
+    """Checks what is common to all owners of a C playout; raises `ConfigError` naming the field."""
+    c.format = audio_format.code
+    c.capacity_frames = int(capacity_s * audio_format.rate)
+    c.fade_ms = int(checked("fade_ms", fade_ms, 1, 200))
+    c.start_ms = int(checked("start_ms", start_ms, 0, 2000))
+    c.refill_ms = int(checked("refill_ms", refill_ms, 0, 2000))
+    c.policy = policy.code
+    most = min(10000.0, capacity_s * 1000) if policy is PlayoutPolicy.PACED else 10000.0
+    c.max_delay_ms = int(checked("max_delay_ms", max_delay_ms, 200, most))
+    c.patience = checked("patience", patience, 0.25, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +208,42 @@ class PlayoutQueue:
             return -1
         if taken < 0:
             raise ConfigError(
-                f"sound for {key} in generation {generation} refused: complete, of another generation, or not open"
+                f"sound for {key} in generation {generation} refused: complete, of another generation, or not open "
+                "(or the queue is PACED: use push_packet)"
             )
         self._remember(key, number)
         return taken
+
+    def push_packet(self, item_id: str, content_index: int, packet: Packet, generation: int | None = None) -> bool:
+        """PACED: queue one packet. False when the queue has no room for it: drop it, as a late one would be.
+
+        Raises `ConfigError` for a field out of range, an item that is complete or of another generation, a generation
+        never opened, or a queue of another policy.
+        """
+        if generation is None:
+            generation = self.newest or self.open()
+        key = (item_id, content_index)
+        number = self._numbers.get(key) or self._next
+        frames = packet.frames(self.format.sample_bytes)
+        header = new("rt_jitter_packet *", packet.header(frames))
+        status = lib.rt_playout_push_packet(self._playout, number, generation, header, buffer(packet.payload), frames)
+        if status == lib.RT_BAD_ARGUMENT:
+            raise ConfigError(
+                f"packet for {key} in generation {generation} refused: not a PACED queue, or the item is complete, "
+                "of another generation, or that is not open"
+            )
+        if status == lib.RT_OK:
+            self._remember(key, number)
+        return bool(status == lib.RT_OK)
+
+    def link(self) -> LinkStats:
+        """PACED: what is known of the link, one snapshot. Raises `ConfigError` for another policy."""
+        raw = new("rt_playout_link *")
+        while (status := lib.rt_playout_read_link(self._playout, raw)) == lib.RT_FULL:
+            pass
+        if status != lib.RT_OK:
+            raise ConfigError("this queue is not PACED: it keeps no figures of a link")
+        return link_stats(raw)
 
     def _remember(self, key: ItemKey, number: int) -> None:
         if key not in self._numbers:
@@ -259,11 +321,13 @@ class PlayoutQueue:
 
 
 class Playout:
-    """The playout block by itself: push sound, take mono float32 at 24 kHz. For tests, benchmarks and callers
-    without a device.
+    """The playout block by itself: push sound, take mono float32 at 24 kHz. For phone legs, tests, benchmarks and
+    callers without a device.
 
     `capacity_s` seconds of sound are held; `fade_ms` 1 to 200; `start_ms` and `refill_ms` 0 to 2000 are waited for
-    before a response starts and before sound goes on after an underrun, longer if `policy` advises it.
+    before a response starts and before sound goes on after an underrun, longer if `policy` advises it. For the policy
+    PACED: `max_delay_ms`, 200 to 10000 and no more than the capacity, above which the oldest sound is skipped, and
+    `patience`, 0.25 to 4: more waits longer and makes up less.
     """
 
     def __init__(
@@ -275,14 +339,21 @@ class Playout:
         start_ms: int = 0,
         refill_ms: int = 300,
         policy: PlayoutPolicy = PlayoutPolicy.BURST,
+        max_delay_ms: int = 2000,
+        patience: float = 1.0,
     ) -> None:
         config = new("rt_playout_config *")
-        config.format = audio_format.code
-        config.capacity_frames = int(checked("capacity_s", capacity_s, 0.03, 600.0) * audio_format.rate)
-        config.fade_ms = int(checked("fade_ms", fade_ms, 1, 200))
-        config.start_ms = int(checked("start_ms", start_ms, 0, 2000))
-        config.refill_ms = int(checked("refill_ms", refill_ms, 0, 2000))
-        config.policy = policy.code
+        fill_config(
+            config,
+            audio_format,
+            capacity_s=checked("capacity_s", capacity_s, 0.03, 600.0),
+            fade_ms=fade_ms,
+            start_ms=start_ms,
+            refill_ms=refill_ms,
+            policy=policy,
+            max_delay_ms=max_delay_ms,
+            patience=patience,
+        )
         self._block = Block(lib.rt_playout_size(config))
         self._playout = self._block.pointer("rt_playout *")
         lib.rt_playout_init(self._playout, config)
@@ -298,12 +369,22 @@ class Playout:
             samples = samples.tobytes()
         return self.queue.push(item_id, content_index, samples) // self.queue.format.sample_bytes
 
+    def push_packet(self, item_id: str, content_index: int, packet: Packet) -> bool:
+        """PACED: queue one packet; see `PlayoutQueue.push_packet`."""
+        return self.queue.push_packet(item_id, content_index, packet)
+
     def complete(self, item_id: str, content_index: int) -> bool:
         """No more sound of this item comes."""
         return self.queue.complete(item_id, content_index)
 
-    def process(self, frames: int) -> NDArray[np.float32]:
-        """The next `frames` samples at 24 kHz, 0 to 10 million. Silence when nothing waits."""
+    def process(self, frames: int, now_us: int | None = None) -> NDArray[np.float32]:
+        """The next `frames` samples at 24 kHz, 0 to 10 million. Silence when nothing waits.
+
+        `now_us` is the time of the first of them on the clock of the packets' arrivals (PACED); without it 10 ms pass
+        with each 10 ms of sound, from 0 on.
+        """
+        if now_us is not None:
+            lib.rt_playout_clock(self._playout, now_us)
         if not 0 <= frames <= 10_000_000:
             raise ConfigError(f"frames is {frames}: give 0 to 10000000")
         missing = max(0, frames - len(self._rest))

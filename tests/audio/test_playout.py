@@ -433,7 +433,7 @@ def test_an_underrun_is_concealed_without_a_click_and_counted() -> None:
 def test_little_at_hand_is_played_slower_and_every_sample_counted_once() -> None:
     tone = (8000 * np.sin(np.arange(24000) * 2 * np.pi / 120)).astype(np.int16)
     heard = {}
-    for policy in PlayoutPolicy:
+    for policy in (PlayoutPolicy.FIXED, PlayoutPolicy.BURST):
         playout = Playout(policy=policy)
         out = []
         for start in range(0, 24000, 2400):  # 100 ms of sound each 100 ms, and never more than 140 ms at hand
