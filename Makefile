@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
 .PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread sanitize-python \
-        fuzz fuzz-build wheel bench clean
+        fuzz fuzz-build wheel instructions bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
@@ -14,6 +14,7 @@ help:
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
+	@echo "make instructions  instructions per hop against bench/instructions.json (RECORD=1 writes it); needs valgrind"
 	@echo "make bench     speed and latency beside the peers, into bench/results.md"
 	@echo "make clean     remove everything that was built"
 
@@ -102,6 +103,10 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-build
 
 wheel: env
 	$(BIN)/python -m build --outdir dist .
+
+# Counts belong to one compiler and architecture: elsewhere one line says so. NEED_VALGRIND=1 fails where it is missing.
+instructions:
+	$(PYTHON) bench/instructions.py $(if $(RECORD),--record) $(if $(NEED_VALGRIND),--need-valgrind)
 
 # The peers pin versions of their own, so they and a copy of ours live in an environment of the benchmarks.
 bench:

@@ -15,7 +15,8 @@ enum {
 
 static float clean(float sample)
 {
-    return fabsf(sample) <= 8.0f ? sample : 0.0f; /* NaN compares false */
+    float size = fabsf(sample);
+    return size >= 1e-15f && size <= 8.0f ? sample : 0.0f; /* NaN compares false; what is lost as it fades stays kept */
 }
 
 /* From `out` towards `in` under a raised cosine: sample i of count. */

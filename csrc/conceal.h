@@ -7,7 +7,7 @@
  * 10 ms the level falls by 20 % per 10 ms and is zero from 60 ms on. Sound that comes back is laid over the made-up sound for a quarter
  * period and 2 ms, 4 ms more per further lost hop, 10 ms at most. Every overlap is a raised cosine. No comfort noise: the fade ends in silence.
  *
- * One flat struct, one stream, one thread. Samples that are not finite, or beyond 8 times full scale, count as 0. Without loss the
+ * One flat struct, one stream, one thread. Samples that are not finite, beyond 8 times full scale or below 1e-15 count as 0. Without loss the
  * samples come out as they went in. Work: RT_HOP samples moved; at the start of a loss about 18 000 multiplications more (search at
  * 6 kHz, then 9 lags at 24 kHz), at the first four hops of it and at its end at most 600 more. Nothing can go wrong.
  */

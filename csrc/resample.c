@@ -5,8 +5,7 @@
  *
  * Cut-off and window. Live: with 24 periods of the lower rate on either side, beta 8.3 and the cut at 0.99 of the lower
  * Nyquist frequency, the pass band is 0.04 dB down at 0.90 and the stop band 83 dB down at 1.10. File: 80 periods, beta
- * 12 and the cut at 1.0 leave nothing to measure at 0.95 and 117 dB at 1.05. The window's first and last point are left
- * out: that costs nothing measurable and makes 48 taps of 49, a whole number of vectors.
+ * 12 and the cut at 1.0 leave nothing to measure at 0.95 and 117 dB at 1.05.
  *
  * Between rows 1/128 of a period apart a tone at the Nyquist frequency is interpolated with an error of -85 dB by a
  * line and of -161 dB by a cubic: each lies below what its filter lets through.
@@ -16,6 +15,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "kaiser.h"
 #include "pcm.h"
 #include "vec.h"
 
@@ -33,16 +33,13 @@ enum {
 };
 
 static const struct filter {
-    uint32_t half;     /* periods of the lower rate */
-    double beta;
-    double cutoff;     /* of the lower Nyquist frequency */
-    uint32_t points;   /* rows to interpolate with where phases are not exact */
+    rt_kaiser shape;
+    uint32_t points; /* rows to interpolate with where phases are not exact */
 } filters[] = {
-    [RT_RESAMPLE_LIVE] = {24, 8.3, 0.99, 2},
-    [RT_RESAMPLE_FILE] = {80, 12.0, 1.0, 4},
+    [RT_RESAMPLE_LIVE] = {{24, 8.3, 0.99}, 2},
+    [RT_RESAMPLE_FILE] = {{80, 12.0, 1.0}, 4},
 };
 
-static const double PI = 3.14159265358979323846;
 static const double MOST_PPM = 500.0;
 
 static const float LARGEST = 32768.0f; /* so that sound at int16 scale passes too */
@@ -93,9 +90,9 @@ static size_t lay_out(rt_resample *r, const rt_resample_config *config)
         return end;
 
     uint32_t span = larger(r->up, r->down); /* one period of the lower rate, in L-ths of an input sample */
-    uint32_t taps = (2 * f->half * span + r->up - 1) / r->up;
+    uint32_t taps = (2 * f->shape.half * span + r->up - 1) / r->up;
 
-    r->half = f->half;
+    r->half = f->shape.half;
     r->taps = (taps + LANES - 1) / LANES * LANES;
     r->rows = r->up;
     if (r->tunable || r->up > MOST_EXACT_ROWS || r->up * r->taps * sizeof(float) > MOST_TABLE_BYTES) {
@@ -109,45 +106,6 @@ static size_t lay_out(rt_resample *r, const rt_resample_config *config)
     return end;
 }
 
-/* Modified Bessel function of the first kind, order 0, by its power series; x is at most 12 here. */
-static double bessel_i0(double x)
-{
-    double term = 1.0, sum = 1.0;
-
-    for (int k = 1; term > 1.0e-17 * sum; k++) {
-        term *= (0.5 * x / k) * (0.5 * x / k);
-        sum += term;
-    }
-    return sum;
-}
-
-/* The low-pass kernel, t in periods of the lower rate from its centre, not yet scaled to unit gain. */
-static double kernel(const struct filter *f, double t)
-{
-    double edge = 1.0 - (t / f->half) * (t / f->half);
-    double angle = PI * f->cutoff * t;
-
-    if (edge <= 0.0)
-        return 0.0;
-    return (fabs(angle) < 1.0e-9 ? 1.0 : sin(angle) / angle) * bessel_i0(f->beta * sqrt(edge));
-}
-
-/* One row, scaled to a sum of 1 so that a constant comes through as itself in every phase. `index` may be -1. */
-static void fill_row(float *row, const rt_resample *r, const struct filter *f, int32_t index)
-{
-    double per_period = (double)larger(r->up, r->down) / r->up; /* input samples in a period of the lower rate */
-    double sum = 0.0;
-
-    for (uint32_t i = 0; i < r->taps; i++) {
-        double age = (double)(r->taps - 1 - i) + (double)index / r->rows;
-        double tap = kernel(f, age / per_period - f->half);
-        row[i] = (float)tap;
-        sum += tap;
-    }
-    for (uint32_t i = 0; i < r->taps; i++)
-        row[i] = (float)(row[i] / sum);
-}
-
 static inline const float *table_of(const rt_resample *r)
 {
     return (const float *)((const char *)r + r->table_offset);
@@ -156,6 +114,17 @@ static inline const float *table_of(const rt_resample *r)
 static inline float *past_of(rt_resample *r)
 {
     return (float *)((char *)r + r->past_offset);
+}
+
+static void fill_table(rt_resample *r, const rt_kaiser *shape)
+{
+    float *table = (float *)((char *)r + r->table_offset);
+    double per_period = (double)larger(r->up, r->down) / r->up; /* input samples in a period of the lower rate */
+    int32_t first = r->points == 4 ? -1 : 0; /* a cubic begins one row earlier */
+
+    for (uint32_t row = 0; row < r->rows + r->points - 1; row++)
+        rt_kaiser_row(shape, table + (size_t)row * r->taps, r->taps, (double)((int32_t)row + first) / r->rows,
+                      per_period);
 }
 
 size_t rt_resample_size_for(const rt_resample_config *config)
@@ -172,9 +141,8 @@ int rt_resample_init_for(rt_resample *r, const rt_resample_config *config)
     if (!r || !config || !lay_out(&layout, config))
         return RT_BAD_ARGUMENT;
     *r = layout;
-    float *table = (float *)((char *)r + r->table_offset);
-    for (uint32_t row = 0; r->taps && row < r->rows + r->points - 1; row++) /* a cubic begins one row earlier */
-        fill_row(table + (size_t)row * r->taps, r, &filters[config->quality], (int32_t)row - (r->points == 4));
+    if (r->taps)
+        fill_table(r, &filters[config->quality].shape);
     rt_resample_reset(r);
     return RT_OK;
 }

@@ -1,5 +1,7 @@
 #include "vad.h"
 
+#include "ftz.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -82,7 +84,7 @@ static void follow_floor(rt_vad *vad)
     vad->hops_in_block = 0;
 }
 
-float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING
+static float probability(rt_vad *vad, const float *hop)
 {
     vad->energy[2] = vad->energy[1];
     vad->energy[1] = vad->energy[0];
@@ -94,6 +96,14 @@ float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING
     if (level_db < LEAST_LEVEL_DB)
         return 0.0f;
     return 1.0f / (1.0f + expf(-SLOPE_PER_DB * (above - BALANCED_DB)));
+}
+
+float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING
+{
+    uint64_t mode = rt_ftz_begin(); /* in silence the filters ring on down to the subnormals */
+    float result = probability(vad, hop);
+    rt_ftz_end(mode);
+    return result;
 }
 
 uint32_t rt_vad_latency(const rt_vad *vad)

@@ -134,3 +134,31 @@ def test_every_header_begins_with_its_contract(header: Path) -> None:
     top = header.read_text().split("*/")[0]
     assert top.startswith(f"/* {header.name} - ")
     assert top.count("\n") >= 2
+
+
+def floats_of(header: Path) -> set[str]:
+    """Every float and double in the structs that are state: after the cdef section, or all where there is none."""
+    state = without_comments(header.read_text().split("/* cdef end */")[-1])
+    found = set()
+    for body in re.findall(r"\bstruct \w+ \{(.*?)\n\}", state, re.DOTALL):
+        for fields in re.findall(r"\b(?:float|double) ([\w\s,\[\]*+]+);", body):
+            found |= {re.sub(r"\W.*", "", field.strip()) for field in re.sub(r"\[[^]]*\]", "", fields).split(",")}
+    return found
+
+
+STATELESS = {"kaiser"}  # its struct is what init is told
+
+
+@pytest.mark.parametrize(
+    "header", [path for path in HEADERS if floats_of(path) and path.stem not in STATELESS], ids=lambda path: path.name
+)
+def test_the_scan_for_subnormals_knows_every_float(header: Path) -> None:
+    lists = (CSRC / "tests" / "subnormal.h").read_text()
+    listed = {field.rpartition(".")[2] for field in re.findall(r"FLOATS\(rt_\w+, ([\w.]+)\)", lists)}
+    assert floats_of(header) - listed == set(), f"{header.name}: not in csrc/tests/subnormal.h"
+
+
+def test_state_has_floats_to_scan() -> None:
+    assert {"z1", "energy", "least_now"} < floats_of(CSRC / "vad.h")
+    assert {"slow", "fast", "target_us"} < floats_of(CSRC / "delays.h")
+    assert floats_of(CSRC / "gate.h") == {"history"}

@@ -1,0 +1,135 @@
+/* Both halves of the duplex, alone and together: a call in which everything happens once in each cycle of 2 s.
+ *
+ * A reply is queued in deltas of 50 ms, never much ahead, so that it is played slowed down; after 0.6 s a person speaks
+ * into it for 0.8 s: a duck, the confirmed interruption, the fade, what was held is sent at once; then the next reply.
+ * A stage runs in each half, the volume is not 1, and the gate sends silence between the speech. With `busy` 0 nothing
+ * is said and nothing is played. To count another playout policy, add rows with another `playout`.
+ */
+#include "duplex.h"
+#include "workload.h"
+
+typedef struct call {
+    uint32_t rate;
+    int format; /* enum rt_format, both ways */
+    int policy; /* enum rt_playout_policy */
+    int busy;
+} call;
+
+static const call *now;
+static rt_duplex *duplex;
+static uint32_t item;
+static int16_t silence[MOST_FRAMES], loudspeaker[MOST_FRAMES];
+
+/* A peaking equaliser, as a user would add one. */
+static void equalise(void *state, float *block, uintptr_t n)
+{
+    float *z = state;
+    for (uintptr_t i = 0; i < n; i++) {
+        float x = block[i], y = 1.04f * x + z[0];
+        z[0] = -1.6f * x + 1.6f * y + z[1];
+        z[1] = 0.72f * x - 0.76f * y;
+        block[i] = y;
+    }
+}
+
+static void begin(const void *option)
+{
+    static float states[2][2];
+    now = option;
+    uint32_t wire = now->format == RT_PCM16 ? RT_RATE : 8000;
+    rt_duplex_config config = {
+        .capture_rate_hz = now->rate,
+        .playback_rate_hz = now->rate,
+        .capture_channels = 1,
+        .playback_channels = 1,
+        .sample = RT_INT16,
+        .max_block_frames = MOST_FRAMES,
+        .send_format = now->format,
+        .records_ms = 2000,
+        .speech_threshold = 0.5f,
+        .duck_gain = 0.25f,
+        .wakeup_descriptor = -1,
+        .wakeup_records = 1,
+        .gate = {RT_GATE_SILENCE, 0.5f, 0.3f, 200, 200, 0},
+        .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 300},
+        .playout = {.format = now->format, .capacity_frames = wire * 5, .fade_ms = 20, .policy = now->policy},
+    };
+    duplex = memory(rt_duplex_size(&config));
+    if (rt_duplex_init(duplex, &config) != RT_OK)
+        abort();
+    rt_duplex_set_volume(duplex, 0.8f);
+    rt_stage heard = {equalise, states[0], 0, 0}, played = {equalise, states[1], 0, 0};
+    rt_stages_set(rt_duplex_capture_stages(duplex), &heard, 1);
+    rt_stages_set(rt_duplex_playback_stages(duplex), &played, 1);
+}
+
+static const int16_t *microphone(uint32_t hop)
+{
+    uint32_t place = hop % CYCLE;
+    return now->busy && place >= 60 && place < 140 ? voice_hop_int16(now->rate, hop) : silence;
+}
+
+/* The loop thread: what was read, and the next delta of a reply that is interrupted in its first second. */
+static void loop_thread(uint32_t hop)
+{
+    static rt_record records[64];
+    static rt_event events[64];
+    rt_playout *playout = rt_duplex_playout(duplex);
+    uint32_t wire = now->format == RT_PCM16 ? RT_RATE : 8000;
+    rt_duplex_read_records(duplex, records, 64);
+    rt_duplex_read_events(duplex, events, 64);
+    if (!now->busy)
+        return;
+    if (hop % CYCLE == 0) {
+        if (item)
+            rt_playout_retire(playout, item);
+        rt_playout_open(playout, ++item);
+    }
+    if (rt_playout_waiting(playout) < wire / 20)
+        for (uint32_t i = 0; i < 5; i++) { /* of G.711 any byte is sound */
+            const void *delta = voice_hop_int16(wire, hop + i);
+            rt_playout_push(playout, item, item, delta, wire / 100);
+        }
+}
+
+static void capture(uint32_t hop)
+{
+    rt_capture_process(duplex, microphone(hop), now->rate / 100);
+}
+
+static void playback(uint32_t hop)
+{
+    (void)hop;
+    rt_playback_process(duplex, loudspeaker, now->rate / 100);
+}
+
+static void playback_uncounted(uint32_t hop)
+{
+    loop_thread(hop);
+    playback(hop);
+}
+
+static void both(uint32_t hop)
+{
+    rt_duplex_process(duplex, microphone(hop), loudspeaker, now->rate / 100);
+}
+
+static void capture_uncounted(uint32_t hop)
+{
+    loop_thread(hop);
+    capture(hop);
+}
+
+#define CALL(rate, format, policy, busy) (&(const call){rate, format, policy, busy})
+#define BURST RT_PLAYOUT_BURST
+
+const workload half_workloads[] = {
+    {"capture half, 48 kHz, pcm", begin, CALL(48000, RT_PCM16, BURST, 1), capture, NULL, playback_uncounted},
+    {"playback half, 48 kHz, pcm", begin, CALL(48000, RT_PCM16, BURST, 1), playback, capture_uncounted, NULL},
+    {"both halves, 48 kHz, pcm", begin, CALL(48000, RT_PCM16, BURST, 1), both, loop_thread, NULL},
+    {"both halves, 48 kHz, pcmu", begin, CALL(48000, RT_ULAW, BURST, 1), both, loop_thread, NULL},
+    {"both halves, 44.1 kHz, pcma", begin, CALL(44100, RT_ALAW, BURST, 1), both, loop_thread, NULL},
+    {"both halves, 48 kHz, pcm, fixed", begin, CALL(48000, RT_PCM16, RT_PLAYOUT_FIXED, 1), both, loop_thread, NULL},
+    {"both halves, 48 kHz, pcm, silence", begin, CALL(48000, RT_PCM16, BURST, 0), both, loop_thread, NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL},
+};

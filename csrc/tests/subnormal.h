@@ -1,0 +1,142 @@
+/* subnormal.h - looks for subnormal numbers in the state of every block.
+ *
+ * State is one flat struct, in which an integer can look like a subnormal float (any small count does). So the scan is
+ * not over words but over a list of each struct's float and double fields; FLOATS refuses to compile for a field of
+ * another type, and tests/test_csrc.py finds every float in the headers that is not in a list here. What follows a
+ * struct at an offset (taps, past) has a function of its own.
+ */
+#ifndef SUBNORMAL_H
+#define SUBNORMAL_H
+
+#include "check.h"
+#include "conceal.h"
+#include "duplex.h"
+#include "jitter.h"
+
+#include <stddef.h>
+
+typedef struct floats {
+    const char *name;
+    size_t offset, bytes, each;
+} floats;
+
+#define FLOAT_BYTES(value) _Generic((value), float: 4, float *: 4, float(*)[RT_HOP]: 4, double: 8)
+#define FLOATS(type, field)                                                                                            \
+    {                                                                                                                  \
+        #type "." #field, offsetof(type, field), sizeof(((type *)0)->field), FLOAT_BYTES(((type *)0)->field)           \
+    }
+#define SCAN(list, state) scan_all(list, sizeof(list) / sizeof *(list), state)
+
+static const floats vad_floats[] = {
+    FLOATS(rt_vad, high_pass.b0), FLOATS(rt_vad, high_pass.b1), FLOATS(rt_vad, high_pass.b2),
+    FLOATS(rt_vad, high_pass.a1), FLOATS(rt_vad, high_pass.a2), FLOATS(rt_vad, high_pass.z1),
+    FLOATS(rt_vad, high_pass.z2), FLOATS(rt_vad, low_pass.b0), FLOATS(rt_vad, low_pass.b1),
+    FLOATS(rt_vad, low_pass.b2), FLOATS(rt_vad, low_pass.a1), FLOATS(rt_vad, low_pass.a2),
+    FLOATS(rt_vad, low_pass.z1), FLOATS(rt_vad, low_pass.z2), FLOATS(rt_vad, energy), FLOATS(rt_vad, least),
+    FLOATS(rt_vad, least_now), FLOATS(rt_vad, floor_db),
+};
+static const floats gate_floats[] = {
+    FLOATS(rt_gate, config.open_threshold), FLOATS(rt_gate, config.close_threshold), FLOATS(rt_gate, history),
+};
+static const floats interrupt_floats[] = {FLOATS(rt_interrupt, config.threshold)};
+static const floats edge_floats[] = {FLOATS(rt_edge, recent)};
+static const floats stretch_floats[] = {FLOATS(rt_stretch, match), FLOATS(rt_stretch, past)};
+static const floats arrival_floats[] = {FLOATS(rt_arrival, rates), FLOATS(rt_arrival, waits)};
+static const floats conceal_floats[] = {
+    FLOATS(rt_conceal, kept), FLOATS(rt_conceal, source), FLOATS(rt_conceal, ending),
+};
+static const floats delays_floats[] = {
+    FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
+    FLOATS(rt_delays, target_us), FLOATS(rt_delays, drift), FLOATS(rt_delays, jitter_ms),
+};
+static const floats jitter_floats[] = {
+    FLOATS(rt_jitter, config.patience), FLOATS(rt_jitter, slowed), FLOATS(rt_jitter, concealed),
+    FLOATS(rt_jitter, stats.jitter_ms), FLOATS(rt_jitter, stats.drift_ppm),
+};
+static const floats stages_floats[] = {FLOATS(rt_stages, fade), FLOATS(rt_stages, was), FLOATS(rt_stages, will)};
+static const floats playout_floats[] = {FLOATS(rt_playout, rate), FLOATS(rt_playout, stage.sound)};
+static const floats capture_floats[] = {
+    FLOATS(rt_capture, mono), FLOATS(rt_capture, hop), FLOATS(rt_capture, resampled),
+    FLOATS(rt_capture, stats.probability), FLOATS(rt_capture, stats.level_peak), FLOATS(rt_capture, stats.level_rms),
+    FLOATS(rt_capture, stats.floor_db),
+};
+static const floats playback_floats[] = {
+    FLOATS(rt_playback, gain), FLOATS(rt_playback, limit_gain), FLOATS(rt_playback, hop), FLOATS(rt_playback, fifo),
+    FLOATS(rt_playback, spread), FLOATS(rt_playback, stats.level_peak), FLOATS(rt_playback, stats.level_rms),
+    FLOATS(rt_playback, stats.gain), FLOATS(rt_playback, stats.unused),
+};
+
+static uint64_t scanned; /* floats, in all */
+
+/* By their bits: what the processor makes of subnormals is what is in question. */
+static inline int is_subnormal(const void *value, size_t each)
+{
+    uint64_t bits = 0;
+    if (each == 4) {
+        uint32_t narrow;
+        memcpy(&narrow, value, sizeof narrow);
+        return (narrow & 0x7F800000u) == 0 && (narrow & 0x007FFFFFu) != 0;
+    }
+    memcpy(&bits, value, sizeof bits);
+    return (bits & 0x7FF0000000000000u) == 0 && (bits & 0x000FFFFFFFFFFFFFu) != 0;
+}
+
+static inline uint32_t scan(const char *name, const void *values, size_t bytes, size_t each)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < bytes; i += each, scanned++)
+        if (is_subnormal((const char *)values + i, each) && found++ == 0)
+            fprintf(stderr, "%s[%zu] is subnormal\n", name, i / each);
+    return found;
+}
+
+static inline uint32_t scan_all(const floats *list, size_t count, const void *state)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += scan(list[i].name, (const char *)state + list[i].offset, list[i].bytes, list[i].each);
+    return found;
+}
+
+static inline uint32_t scan_resample(const char *name, const rt_resample *r)
+{
+    if (r->taps == 0)
+        return 0;
+    size_t table = (size_t)(r->rows + r->points - 1) * r->taps, past = r->taps - 1 + RT_RESAMPLE_BLOCK;
+    return scan(name, (const char *)r + r->table_offset, table * sizeof(float), 4) +
+           scan(name, (const char *)r + r->past_offset, past * sizeof(float), 4);
+}
+
+static inline uint32_t scan_jitter(const rt_jitter *jitter)
+{
+    return SCAN(jitter_floats, jitter) + SCAN(delays_floats, &jitter->delays);
+}
+
+static inline uint32_t scan_playout(const rt_playout *p)
+{
+    uint32_t found = SCAN(playout_floats, p) + SCAN(edge_floats, &p->edge) + SCAN(stretch_floats, &p->stretch) +
+                     SCAN(arrival_floats, &p->arrival);
+    if (p->config.format != RT_PCM16)
+        found += scan_resample("rt_playout's resampler", (const rt_resample *)((const char *)p + p->resample_offset));
+    return found;
+}
+
+/* Both halves and all that is in them. */
+static inline uint32_t scan_duplex(rt_duplex *d)
+{
+    const rt_capture *c = &d->capture;
+    const rt_playback *p = &d->playback;
+    uint32_t found = SCAN(capture_floats, c) + SCAN(playback_floats, p);
+    found += scan_resample("capture's resampler", rt_duplex_part(d, c->resample_offset));
+    found += scan_resample("playback's resampler", rt_duplex_part(d, p->resample_offset));
+    if (d->config.send_format != RT_PCM16)
+        found += scan_resample("the encoder's resampler", rt_duplex_part(d, c->encode_offset));
+    found += SCAN(vad_floats, rt_duplex_part(d, c->vad_offset));
+    found += SCAN(interrupt_floats, rt_duplex_part(d, c->interrupt_offset));
+    found += SCAN(gate_floats, rt_duplex_part(d, c->gate_offset));
+    found += SCAN(stages_floats, rt_duplex_part(d, c->stages_offset));
+    found += SCAN(stages_floats, rt_duplex_part(d, p->stages_offset));
+    return found + scan_playout(rt_duplex_playout(d));
+}
+
+#endif
