@@ -43,7 +43,7 @@ static const floats edge_floats[] = {FLOATS(rt_edge, recent)};
 static const floats stretch_floats[] = {FLOATS(rt_stretch, match), FLOATS(rt_stretch, past)};
 static const floats arrival_floats[] = {FLOATS(rt_arrival, rates), FLOATS(rt_arrival, waits)};
 static const floats conceal_floats[] = {
-    FLOATS(rt_conceal, kept), FLOATS(rt_conceal, source), FLOATS(rt_conceal, ending),
+    FLOATS(rt_conceal, kept), FLOATS(rt_conceal, source), FLOATS(rt_conceal, ending), FLOATS(rt_conceal, joint),
 };
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
@@ -52,6 +52,10 @@ static const floats delays_floats[] = {
 static const floats jitter_floats[] = {
     FLOATS(rt_jitter, config.patience), FLOATS(rt_jitter, slowed), FLOATS(rt_jitter, concealed),
     FLOATS(rt_jitter, stats.jitter_ms), FLOATS(rt_jitter, stats.drift_ppm),
+};
+static const floats paced_floats[] = {
+    FLOATS(rt_paced, noise), FLOATS(rt_paced, noise_gain), FLOATS(rt_paced, noise_last), FLOATS(rt_paced, ppm),
+    FLOATS(rt_paced, surplus),
 };
 static const floats stages_floats[] = {FLOATS(rt_stages, fade), FLOATS(rt_stages, was), FLOATS(rt_stages, will)};
 static const floats playout_floats[] = {FLOATS(rt_playout, rate), FLOATS(rt_playout, stage.sound)};
@@ -112,11 +116,19 @@ static inline uint32_t scan_jitter(const rt_jitter *jitter)
     return SCAN(jitter_floats, jitter) + SCAN(delays_floats, &jitter->delays);
 }
 
+static inline uint32_t scan_paced(const rt_paced *paced)
+{
+    return SCAN(paced_floats, paced) + SCAN(conceal_floats, &paced->conceal) + SCAN(vad_floats, &paced->vad) +
+           scan_jitter(&paced->jitter);
+}
+
 static inline uint32_t scan_playout(const rt_playout *p)
 {
     uint32_t found = SCAN(playout_floats, p) + SCAN(edge_floats, &p->edge) + SCAN(stretch_floats, &p->stretch) +
                      SCAN(arrival_floats, &p->arrival);
-    if (p->config.format != RT_PCM16)
+    if (p->config.policy == RT_PLAYOUT_PACED)
+        found += scan_paced((const rt_paced *)((const char *)p + p->paced_offset));
+    if (p->config.format != RT_PCM16 || p->config.policy == RT_PLAYOUT_PACED)
         found += scan_resample("rt_playout's resampler", (const rt_resample *)((const char *)p + p->resample_offset));
     return found;
 }

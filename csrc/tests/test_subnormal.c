@@ -115,6 +115,22 @@ static void half_volume(void *state, float *block, uintptr_t n)
         block[i] *= 0.5f;
 }
 
+/* 120 ms of a reply, in packets of 20 ms where they are wanted; one is missing. */
+static void send(rt_playout *playout, uint32_t number, const int16_t *reply)
+{
+    uint32_t frames = 20 * playout->rate_hz / 1000;
+    if (playout->config.policy != RT_PLAYOUT_PACED) {
+        CHECK(rt_playout_push(playout, number, number, reply, RT_HOP * 12) > 0);
+        return;
+    }
+    for (uint32_t i = 0; i < 6; i++) {
+        uint32_t n = 6 * number + i;
+        rt_jitter_packet packet = {n * 20000, 1, n * frames, frames, (uint16_t)n, RT_JITTER_SOUND};
+        if (i != 3)
+            CHECK_EQUAL(rt_playout_push_packet(playout, number, number, &packet, reply, frames), RT_OK);
+    }
+}
+
 /* Both halves with a duck, an interruption, a limiter at work, stages and a volume; `config` says what else. */
 static void check_duplex(const rt_duplex_config *config, int fades)
 {
@@ -133,7 +149,7 @@ static void check_duplex(const rt_duplex_config *config, int fades)
     for (uint32_t i = 0; i < LOUD + SILENT; i++) {
         if (i % 10 == 0 && i < LOUD) { /* the first reply is interrupted by the sound, the next are left to play out */
             rt_playout_open(playout, i / 10 + 1);
-            CHECK(rt_playout_push(playout, i / 10 + 1, i / 10 + 1, reply, RT_HOP * 12) > 0);
+            send(playout, i / 10 + 1, reply);
             rt_playout_complete(playout, i / 10 + 1);
         }
         if (i == 20) {
@@ -152,17 +168,17 @@ static void check_duplex(const rt_duplex_config *config, int fades)
 
 static void check_halves(int fades)
 {
-    static const int policies[] = {RT_PLAYOUT_FIXED, RT_PLAYOUT_BURST};
+    static const int policies[] = {RT_PLAYOUT_FIXED, RT_PLAYOUT_BURST, RT_PLAYOUT_PACED};
     static const int formats[] = {RT_PCM16, RT_ULAW, RT_ALAW};
     static const uint32_t rates[] = {48000, 44100, 16000, 24000};
-    for (uint32_t i = 0; i < 12; i++) {
+    for (uint32_t i = 0; i < 36; i++) {
         rt_duplex_config config = {
             .capture_rate_hz = rates[i % 4], .playback_rate_hz = rates[i % 4],
             .capture_channels = 1, .playback_channels = 1,
             .sample = RT_FLOAT32, .max_block_frames = MOST, .send_format = formats[i % 3], .records_ms = 2000,
             .speech_threshold = 0.5f, .duck_gain = 0.25f, .wakeup_descriptor = -1, .wakeup_records = 1,
             .gate = {(int)(i % 3), 0.5f, 0.3f, 200, 100, 0}, .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200},
-            .playout = {formats[i % 3], 240000, 20, 40, 40, policies[i % 2]},
+            .playout = {formats[i % 3], 240000, 20, 40, 40, policies[i / 12], 2000, 1.0f},
         };
         check_duplex(&config, fades);
     }
