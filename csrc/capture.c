@@ -165,3 +165,8 @@ int rt_capture_process(rt_duplex *d, const void *in, uint32_t frames) RT_NONBLOC
     rt_ftz_end(mode);
     return RT_OK;
 }
+
+void rt_capture_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
+{
+    post(d, RT_EVENT_CAPTURE_GAP, (uint32_t)(int32_t)(frames * RT_RATE / (int64_t)d->config.capture_rate_hz));
+}

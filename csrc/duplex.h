@@ -59,10 +59,12 @@ enum rt_event_kind {
     RT_EVENT_CONFIRMED = 4, /* value: generation latched */
     RT_EVENT_RESTORED = 5,
     RT_EVENT_RELEASED = 6,
+    RT_EVENT_CAPTURE_GAP = 7, /* value: int32, samples at RT_RATE the device lost about here */
     RT_EVENT_PLAYING = 16, /* value: item; sound begins in this hop */
     RT_EVENT_STARVED = 17,
     RT_EVENT_FADING = 18,
-    RT_EVENT_SILENT = 19
+    RT_EVENT_SILENT = 19,
+    RT_EVENT_PLAYBACK_GAP = 20 /* value: int32, samples at RT_RATE of silence the device put in about here; negative: dropped */
 };
 
 typedef struct rt_event {
@@ -117,6 +119,10 @@ int rt_capture_process(rt_duplex *duplex, const void *in, uint32_t frames) RT_NO
 int rt_playback_process(rt_duplex *duplex, void *out, uint32_t frames) RT_NONBLOCKING;
 /* Both, one thread. */
 int rt_duplex_process(rt_duplex *duplex, const void *in, void *out, uint32_t frames) RT_NONBLOCKING;
+
+/* The thread of that half: the device has lost or put in so many device frames. One event each; the sound is left as it is. */
+void rt_capture_gap(rt_duplex *duplex, int64_t frames) RT_NONBLOCKING;
+void rt_playback_gap(rt_duplex *duplex, int64_t frames) RT_NONBLOCKING;
 
 /* Added delay in device frames for blocks of `block_frames`: filters, stages and re-blocking. Loop thread. */
 double rt_capture_latency(const rt_duplex *duplex, uint32_t block_frames);

@@ -138,3 +138,8 @@ int rt_playback_process(rt_duplex *d, void *out, uint32_t frames) RT_NONBLOCKING
     rt_ftz_end(mode);
     return RT_OK;
 }
+
+void rt_playback_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
+{
+    post(d, RT_EVENT_PLAYBACK_GAP, (uint32_t)(int32_t)(frames * RT_RATE / (int64_t)d->config.playback_rate_hz));
+}

@@ -4,6 +4,7 @@ EngineError
 ├── ConfigError            our caller asked for something impossible; names field, value and remedy
 │   └── MissingExtraError  a part of an optional extra is not installed; names the pip command
 ├── MediaError             a sound file or buffer cannot be used
+├── DeviceError            a sound device is absent, busy, refuses or does not answer; names the remedy
 ├── ProtocolError          somebody broke the Realtime protocol
 │   ├── LocalProtocolError     we did: nothing was sent
 │   └── RemoteProtocolError    the peer did
@@ -32,6 +33,10 @@ class MissingExtraError(ConfigError):
 
 class MediaError(EngineError):
     """A sound file or sample buffer is empty, broken or of a kind that is not supported."""
+
+
+class DeviceError(EngineError):
+    """A sound device cannot be used: absent, busy, unplugged, or the part that opens it is not installed."""
 
 
 class ProtocolError(EngineError):

@@ -74,6 +74,11 @@ def pointer(ctype: str, address: int) -> Any:
     return _ffi.cast(ctype, address)
 
 
+def function(name: str) -> Any:
+    """The C function of this name as a pointer, for those who call it from C."""
+    return _ffi.addressof(lib, name)
+
+
 def c_function_address(thing: Any) -> int | None:
     """The address of a cffi function pointer, of any FFI; None for what is none. Raises `ValueError` for a callback
     into Python, which would take the GIL.

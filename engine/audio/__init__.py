@@ -4,6 +4,7 @@ Everything here works on numpy arrays or bytes in wire form; times are in sample
 """
 
 from engine.audio.detector import VoiceDetector
+from engine.audio.devicecallback import DeviceCallback, Stamps, StreamStats
 from engine.audio.duplex import (
     AudioEvent,
     BargeIn,
@@ -32,6 +33,7 @@ __all__ = [
     "AudioFormat",
     "BargeIn",
     "CaptureStats",
+    "DeviceCallback",
     "Duplex",
     "DuplexConfig",
     "EventKind",
@@ -55,6 +57,8 @@ __all__ = [
     "RingReader",
     "RingWriter",
     "Stage",
+    "Stamps",
+    "StreamStats",
     "TimeMap",
     "VoiceDetector",
     "alaw_decode",

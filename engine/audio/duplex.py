@@ -38,15 +38,20 @@ class EventKind(enum.IntEnum):
     CONFIRMED = 4
     RESTORED = 5
     RELEASED = 6
+    CAPTURE_GAP = 7
     PLAYING = 16
     STARVED = 17
     FADING = 18
     SILENT = 19
+    PLAYBACK_GAP = 20
 
 
 @dataclass(frozen=True, slots=True)
 class AudioEvent:
-    """One report: `value` is the generation (DUCKED to RELEASED) or the ledger's item number (PLAYING to SILENT)."""
+    """One report: `value` is the generation (DUCKED to RELEASED), the ledger's item number (PLAYING to SILENT), or
+    samples at 24 kHz: what the device lost of the microphone (CAPTURE_GAP), silence it put into the loudspeaker's
+    sound, or dropped of it if negative (PLAYBACK_GAP).
+    """
 
     kind: EventKind
     value: int
@@ -160,6 +165,7 @@ class PlaybackStats:
     playout: PlayoutStats
 
 
+GAPS = (EventKind.CAPTURE_GAP, EventKind.PLAYBACK_GAP)
 SAMPLES: dict[str, tuple[type[Any], int]] = {"int16": (np.int16, lib.RT_INT16), "float32": (np.float32, lib.RT_FLOAT32)}
 POLICIES = {
     Policy.EITHER: lib.RT_POLICY_EITHER,
@@ -218,6 +224,10 @@ def _fill_gate(c: Any, gate: Gate) -> None:
     c.hold_ms = int(checked("gate.hold_ms", gate.hold_ms, 0, 10000))
     c.preroll_ms = int(checked("gate.preroll_ms", gate.preroll_ms, 0, 500))
     c.linger_ms = int(checked("gate.linger_ms", gate.linger_ms, 0, 60000))
+
+
+def _signed(kind: int, value: int) -> int:
+    return value - 2**32 if kind in GAPS and value >= 2**31 else value
 
 
 class Duplex:
@@ -291,7 +301,8 @@ class Duplex:
         events: list[AudioEvent] = []
         while n := int(lib.rt_duplex_read_events(self.pointer, address(self._events, "rt_event *"), len(self._events))):
             events += [
-                AudioEvent(EventKind(kind), value, position) for kind, value, position in self._events[:n].tolist()
+                AudioEvent(EventKind(kind), _signed(kind, value), position)
+                for kind, value, position in self._events[:n].tolist()
             ]
         return events
 

@@ -6,7 +6,9 @@ protocol.py      Protocol(role): receive, send, outgoing
 transitions.py   the state machines as one table, for both roles
 ledger.py        the rules that move the state; output.py (items and parts of a response), items.py (the conversation)
 client_rules.py  what a client may ask; session.py the configuration; problems.py the words of every refusal
-roles.py         CLIENT and SERVER
+roles.py         CLIENT and SERVER; redaction.py keeps secrets out of what people read
+types/           every object of the reference as a frozen struct: sessions, tools, items, what goes over HTTP
+rules.py         what may be sent, checked before it is; types and rules are imported by whoever uses them
 """
 
 from __future__ import annotations
