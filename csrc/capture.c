@@ -68,18 +68,34 @@ static void follow_speech(rt_duplex *d, float probability)
     }
 }
 
-static int decide(rt_duplex *d, float probability)
+static int decide(rt_duplex *d, float probability, float voicing)
 {
     rt_capture *c = &d->capture;
     rt_interrupt_result result;
     uint32_t playing = atomic_load_explicit(&d->playback.playing, memory_order_acquire);
-    rt_interrupt_process(rt_duplex_part(d, c->interrupt_offset), probability, playing, rt_playout_newest(rt_duplex_playout(d)), &result);
+    rt_interrupt_process(rt_duplex_part(d, c->interrupt_offset), probability, voicing, playing, rt_playout_newest(rt_duplex_playout(d)),
+                         &result);
     atomic_store_explicit(&c->latch, result.latch, memory_order_release);
     atomic_store_explicit(&c->duck, result.duck, memory_order_release);
     for (uint32_t i = 0; i < 4; i++) /* bit i of the changes is event DUCKED + i */
         if (result.change & 1 << i)
             post(d, RT_EVENT_DUCKED + i, 1 << i == RT_CHANGE_CONFIRMED ? result.latch : playing);
     return result.hold;
+}
+
+/* Silence in place of the microphone, to the sample. */
+static void mute(rt_duplex *d)
+{
+    rt_capture *c = &d->capture;
+    uint64_t word = atomic_load_explicit(&d->mute, memory_order_acquire), position = word >> 1, now = c->stats.hops * RT_HOP;
+    uint32_t at = position <= now ? 0 : position - now < RT_HOP ? (uint32_t)(position - now) : RT_HOP;
+    if (c->muted)
+        memset(c->hop, 0, at * sizeof *c->hop);
+    if (at == RT_HOP)
+        return;
+    c->muted = (int)(word & 1);
+    if (c->muted)
+        memset(c->hop + at, 0, (RT_HOP - at) * sizeof *c->hop);
 }
 
 static void hop_done(rt_duplex *d)
@@ -89,12 +105,12 @@ static void hop_done(rt_duplex *d)
     rt_gate *gate = rt_duplex_part(d, c->gate_offset);
     rt_vad *vad = rt_duplex_part(d, c->vad_offset);
     rt_gate_plan plan;
-    if (atomic_load_explicit(&d->mute, memory_order_acquire))
-        memset(c->hop, 0, sizeof c->hop);
+    mute(d);
     rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
     float probability = rt_vad_process(vad, c->hop);
     follow_speech(d, probability);
-    int hold = decide(d, probability);
+    float voicing = rt_voicing_process(rt_duplex_part(d, c->voicing_offset), c->hop);
+    int hold = decide(d, probability, voicing);
     rt_stages_process(rt_duplex_part(d, c->stages_offset), c->hop); /* after all decisions: stages shape only what is sent */
     rt_gate_process(gate, c->hop, probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
     uint64_t now = c->stats.hops;
@@ -104,6 +120,8 @@ static void hop_done(rt_duplex *d)
         send(d, silence, now, RT_RECORD_SILENCE);
     c->stats.hops++;
     c->stats.probability = probability;
+    c->stats.voicing = voicing;
+    c->stats.muted = c->muted;
     c->stats.level_peak = level.peak;
     c->stats.level_rms = sqrtf(level.mean_square);
     c->stats.floor_db = rt_vad_floor_db(vad);

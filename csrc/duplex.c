@@ -1,5 +1,6 @@
 #include "duplex.h"
 
+#include <math.h>
 #include <string.h>
 
 static size_t resample_bytes(uint32_t rate_in, uint32_t rate_out) { return RT_ALIGN64(rt_resample_size(rate_in, rate_out)); }
@@ -14,8 +15,8 @@ static int valid(const rt_duplex_config *config)
            (config->sample == RT_INT16 || config->sample == RT_FLOAT32) && config->max_block_frames >= 1 &&
            config->max_block_frames <= 96000 && config->send_format >= RT_PCM16 && config->send_format <= RT_ALAW &&
            config->records_ms >= 2000 && config->records_ms <= 60000 && config->speech_threshold >= 0.0f &&
-           config->speech_threshold <= 1.0f && config->duck_gain >= 0.0f && config->duck_gain <= 1.0f && config->wakeup_records >= 1 &&
-           config->wakeup_records <= 100;
+           config->speech_threshold <= 1.0f && config->duck_gain >= 0.0f && config->duck_gain <= 1.0f && config->ramp_ms >= 10 &&
+           config->ramp_ms <= 1000 && config->wakeup_records >= 1 && config->wakeup_records <= 100;
 }
 
 /* Lays the parts out behind the struct, in one order for size and init; `duplex` NULL only measures. */
@@ -29,6 +30,7 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
     PLACE(c->resample_offset, resample_bytes(config->capture_rate_hz, RT_RATE));
     PLACE(c->encode_offset, config->send_format == RT_PCM16 ? 0 : resample_bytes(RT_RATE, 8000));
     PLACE(c->vad_offset, rt_vad_size());
+    PLACE(c->voicing_offset, rt_voicing_size());
     PLACE(c->interrupt_offset, rt_interrupt_size());
     PLACE(c->gate_offset, rt_gate_size());
     PLACE(c->stages_offset, rt_stages_size());
@@ -36,6 +38,7 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
     PLACE(c->events_offset, rt_ring_size(sizeof(rt_event), RT_EVENTS));
     PLACE(p->playout_offset, rt_playout_size(&config->playout));
     PLACE(p->stages_offset, rt_stages_size());
+    PLACE(p->volume_offset, rt_volume_size());
     PLACE(p->resample_offset, resample_bytes(RT_RATE, config->playback_rate_hz));
     PLACE(p->events_offset, rt_ring_size(sizeof(rt_event), RT_EVENTS));
 #undef PLACE
@@ -59,6 +62,8 @@ static int init_capture(rt_duplex *d)
     if (status == RT_OK)
         status = rt_vad_init(rt_duplex_part(d, c->vad_offset));
     if (status == RT_OK)
+        status = rt_voicing_init(rt_duplex_part(d, c->voicing_offset));
+    if (status == RT_OK)
         status = rt_interrupt_init(rt_duplex_part(d, c->interrupt_offset), &d->config.interrupt);
     if (status == RT_OK)
         status = rt_gate_init(rt_duplex_part(d, c->gate_offset), &d->config.gate);
@@ -74,10 +79,11 @@ static int init_capture(rt_duplex *d)
 static int init_playback(rt_duplex *d)
 {
     rt_playback *p = &d->playback;
-    p->gain = p->limit_gain = 1.0f;
     int status = rt_playout_init(rt_duplex_part(d, p->playout_offset), &d->config.playout);
     if (status == RT_OK)
         status = rt_stages_init(rt_duplex_part(d, p->stages_offset));
+    if (status == RT_OK)
+        status = rt_volume_init(rt_duplex_part(d, p->volume_offset), d->config.ramp_ms);
     if (status == RT_OK)
         status = rt_resample_init(rt_duplex_part(d, p->resample_offset), RT_RATE, d->config.playback_rate_hz);
     if (status == RT_OK)
@@ -139,7 +145,22 @@ int rt_duplex_set_volume(rt_duplex *d, float volume)
     return RT_OK;
 }
 
-void rt_duplex_set_mute(rt_duplex *d, int mute) { atomic_store_explicit(&d->mute, mute != 0, memory_order_release); }
+uint64_t rt_capture_position(const rt_duplex *d)
+{
+    rt_duplex *duplex = (rt_duplex *)(uintptr_t)d;
+    rt_capture_stats stats;
+    while (rt_board_read(&d->capture.board, &stats, sizeof stats) != RT_OK)
+        ; /* the capture half runs for microseconds: this ends */
+    double filter = rt_resample_latency(rt_duplex_part(duplex, d->capture.resample_offset));
+    return (uint64_t)ceil((double)stats.frames * RT_RATE / d->config.capture_rate_hz + filter * RT_RATE - 1e-6);
+}
+
+void rt_duplex_set_mute(rt_duplex *d, int mute, uint64_t position)
+{
+    atomic_store_explicit(&d->mute, position << 1 | (mute != 0), memory_order_release);
+}
+
+void rt_duplex_set_hold(rt_duplex *d, int hold) { atomic_store_explicit(&d->hold, hold != 0, memory_order_release); }
 
 void rt_duplex_set_turn_open(rt_duplex *d, int open) { atomic_store_explicit(&d->turn_open, open != 0, memory_order_release); }
 

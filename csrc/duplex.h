@@ -1,8 +1,8 @@
 /* duplex.h - the way of the sound: one microphone and one loudspeaker, two functions, two threads at most.
  *
- *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
+ *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad, voicing ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
  *                        records (ring)
- *   rt_playback_process: playout (queue) ▶ stages ▶ duck ▶ volume ▶ limit ▶ device rate ▶ channels ▶ loudspeaker
+ *   rt_playback_process: playout (queue) ▶ stages ▶ duck, volume, limit (volume.h) ▶ device rate ▶ channels ▶ loudspeaker
  *
  * Each belongs to one thread; where one callback has both directions rt_duplex_process calls both, capture first, so that a duck decided
  * on this block is heard in this block. The halves share nothing but atomics with one writer each. A device callback, a pacer (pacer.h), a
@@ -15,6 +15,9 @@
  * controls. Records are 10 ms of sent sound in wire form with the position at which it was captured: the time map of captured and sent
  * sound. When the record ring (records_ms) is full the newest hop is lost and counted; when an event ring is full the newest event is
  * lost and counted. Positions are in samples at RT_RATE.
+ *
+ * Mute takes effect at a captured sample: what was said before it is sent, and silence after it. Hold stops the queue where it is, faded
+ * out over the volume's ramp, and later goes on from there; what was latched meanwhile is discarded meanwhile.
  *
  * Stages are the user's own DSP (stages.h). Those of the capture half shape what is sent, not what the vad hears; those of the playback
  * half shape the reply before duck and volume, and what they hold back (latency, tails) sounds on after an interruption's fade.
@@ -33,6 +36,8 @@
 #include "rt.h"
 #include "stages.h"
 #include "vad.h"
+#include "voicing.h"
+#include "volume.h"
 
 /* cdef begin */
 typedef struct rt_duplex rt_duplex;
@@ -83,6 +88,7 @@ typedef struct rt_duplex_config {
     uint32_t records_ms;      /* 2000..60000 of sent sound the record ring holds */
     float speech_threshold;   /* 0..1, for the speech events */
     float duck_gain;          /* 0..1, linear */
+    uint32_t ramp_ms;         /* 10..1000, of duck, volume and hold */
     int wakeup_descriptor;    /* -1: none */
     uint32_t wakeup_records;  /* 1..100 waiting before the loop is woken */
     rt_gate_config gate;
@@ -97,6 +103,8 @@ typedef struct rt_capture_stats {
     uint64_t lost_records; /* the ring was full */
     uint64_t lost_events;
     float probability, level_peak, level_rms, floor_db; /* of the last hop */
+    float voicing;                                      /* of the last hop */
+    int muted;                                          /* at the end of the last hop */
     rt_gate_stats gate;
 } rt_capture_stats;
 
@@ -136,7 +144,12 @@ uint32_t rt_duplex_read_records(rt_duplex *duplex, rt_record *records, uint32_t 
 uint32_t rt_duplex_read_events(rt_duplex *duplex, rt_event *events, uint32_t count);
 void rt_duplex_arm(rt_duplex *duplex); /* wake the loop once when there is something to read */
 int rt_duplex_set_volume(rt_duplex *duplex, float volume); /* 0..4, linear */
-void rt_duplex_set_mute(rt_duplex *duplex, int mute);      /* the microphone: silence is heard and sent */
+/* Samples at RT_RATE captured so far, in the time of the records: the position of the next one from the microphone. */
+uint64_t rt_capture_position(const rt_duplex *duplex);
+/* From captured sample `position` on (below 2^63) silence is heard and sent in place of the microphone, or the microphone again; at once
+ * if that has passed. A newer call replaces one whose position has not come yet. */
+void rt_duplex_set_mute(rt_duplex *duplex, int mute, uint64_t position);
+void rt_duplex_set_hold(rt_duplex *duplex, int hold);      /* the queue stands still and is not heard */
 void rt_duplex_set_turn_open(rt_duplex *duplex, int open); /* a turn is open on the server (gate mode PAUSE) */
 /* One snapshot each; RT_FULL as in playout.h. */
 int rt_capture_read_stats(const rt_duplex *duplex, rt_capture_stats *stats);
@@ -158,9 +171,9 @@ typedef struct rt_playback_figures {
 
 /* What the capture half owns. Offsets are from the start of rt_duplex. */
 typedef struct rt_capture {
-    size_t resample_offset, encode_offset, vad_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset;
+    size_t resample_offset, encode_offset, vad_offset, voicing_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset;
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
-    int speaking;
+    int speaking, muted;
     float mono[RT_CHUNK], hop[RT_HOP];
     float resampled[RT_FIFO];
     rt_capture_stats stats;
@@ -169,11 +182,10 @@ typedef struct rt_capture {
 } rt_capture;
 
 typedef struct rt_playback {
-    size_t playout_offset, stages_offset, resample_offset, events_offset;
+    size_t playout_offset, stages_offset, volume_offset, resample_offset, events_offset;
     uint32_t fifo_first, fifo_count, fired;
     uint32_t last_item;
     int last_state;
-    float gain, limit_gain;
     float hop[RT_HOP], fifo[RT_FIFO], spread[RT_CHUNK];
     rt_playback_figures stats;
     _Alignas(64) _Atomic uint32_t playing; /* read by the capture half */
@@ -183,7 +195,8 @@ typedef struct rt_playback {
 struct rt_duplex {
     rt_duplex_config config;
     rt_wakeup wakeup;
-    _Alignas(64) _Atomic uint32_t volume_bits, mute, turn_open; /* by the loop */
+    _Alignas(64) _Atomic uint32_t volume_bits, hold, turn_open; /* by the loop */
+    _Atomic uint64_t mute; /* twice the position, plus 1 for on */
     _Alignas(64) rt_capture capture;
     _Alignas(64) rt_playback playback;
 };

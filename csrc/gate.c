@@ -129,6 +129,7 @@ static void make_plan(rt_gate *gate, int turn_open, rt_gate_plan *plan)
     gate->stats.sound_hops += plan->sound;
     gate->stats.silence_hops += plan->silence;
     gate->stats.omitted_hops += plan->sound == 0 && plan->silence == 0;
+    gate->stats.settled = gate->holding || gate->cursor < until ? gate->cursor : gate->now;
 }
 
 void rt_gate_process(rt_gate *gate, const float *hop, float probability, int hold, int turn_open, rt_gate_plan *plan) RT_NONBLOCKING

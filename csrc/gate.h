@@ -49,6 +49,7 @@ typedef struct rt_gate_stats {
     uint64_t omitted_hops; /* not sent at all */
     uint64_t held_hops;    /* dropped by RT_HOLD_DROP */
     uint64_t lost_hops;    /* fell out of the history before they could be sent */
+    uint64_t settled;      /* no captured hop before this one will still be sent */
     int open;
 } rt_gate_stats;
 

@@ -6,9 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#define LIMIT_ATTACK 48      /* samples, 2 ms */
-#define LIMIT_RELEASE 1.05f  /* gain regained per hop, 0.4 dB */
-
 static void post(rt_duplex *d, uint32_t kind, uint32_t value)
 {
     rt_playback *p = &d->playback;
@@ -34,7 +31,7 @@ static void report(rt_duplex *d, const rt_playout *playout)
     p->last_item = item;
 }
 
-static float volume(const rt_duplex *d)
+static float full_volume(const rt_duplex *d)
 {
     uint32_t bits = atomic_load_explicit(&d->volume_bits, memory_order_acquire);
     float value;
@@ -42,38 +39,31 @@ static float volume(const rt_duplex *d)
     return value;
 }
 
-/* Duck and volume along one 10 ms ramp. Sound at gain 1 passes untouched. `before`: generation of the hop before. `staged`: stages may
- * sound while the queue is silent, so the gain must not jump there. */
-static void apply_gain(rt_duplex *d, uint32_t generation, uint32_t before, int staged)
+/* Whether the queue stands still: on hold and faded out. While all of it is latched it moves on, since it can only be discarded. */
+static int paused(rt_duplex *d, rt_playout *playout, uint32_t latch)
 {
-    rt_playback *p = &d->playback;
-    uint32_t ducked = atomic_load_explicit(&d->capture.duck, memory_order_acquire);
-    float full = volume(d);
-    /* In the hop that ends in silence the gain stands still, since an interruption's fade may still sound in it. */
-    int still = generation == 0 && !(staged && before == 0);
-    float to = still ? p->gain : generation != 0 && generation <= ducked ? full * d->config.duck_gain : full;
-    if (to != p->gain)
-        rt_pcm_ramp(p->hop, RT_HOP, p->gain, to);
-    else if (to != 1.0f)
-        rt_pcm_gain(p->hop, RT_HOP, to);
-    p->gain = generation == 0 && !staged ? full : to;
+    uint32_t host = atomic_load_explicit(&playout->host_latch, memory_order_acquire);
+    return atomic_load_explicit(&d->hold, memory_order_acquire) && rt_volume_gain(rt_duplex_part(d, d->playback.volume_offset)) == 0.0f &&
+           (latch > host ? latch : host) < rt_playout_newest(playout);
 }
 
-/* Holds the peak of a hop at full scale: gain falls within 2 ms, rises slowly, and what the attack lets through is clamped. */
-static void limit(rt_playback *p, float peak)
+/* Duck, volume and hold. `before`: generation of the hop before. `staged`: stages may sound while the queue is silent, so the gain must
+ * not jump there. */
+static int apply_volume(rt_duplex *d, uint32_t generation, uint32_t before, int staged)
 {
-    float from = p->limit_gain, to = from * LIMIT_RELEASE < 1.0f ? from * LIMIT_RELEASE : 1.0f;
-    if (peak * to > 1.0f)
-        to = 1.0f / peak;
-    if (from == 1.0f && to == 1.0f)
-        return;
-    uint32_t ramp = to < from ? LIMIT_ATTACK : RT_HOP;
-    rt_pcm_ramp(p->hop, ramp, from, to);
-    rt_pcm_gain(p->hop + ramp, RT_HOP - ramp, to);
-    for (int i = 0; i < RT_HOP; i++)
-        p->hop[i] = p->hop[i] > 1.0f ? 1.0f : p->hop[i] < -1.0f ? -1.0f : p->hop[i];
-    p->limit_gain = to;
-    p->stats.limited_hops++;
+    rt_volume *volume = rt_duplex_part(d, d->playback.volume_offset);
+    uint32_t ducked = atomic_load_explicit(&d->capture.duck, memory_order_acquire);
+    int on_hold = atomic_load_explicit(&d->hold, memory_order_acquire) != 0;
+    float full = on_hold ? 0.0f : full_volume(d);
+    /* In the hop that ends in silence the gain stands still, since an interruption's fade may still sound in it. */
+    int still = !on_hold && generation == 0 && !(staged && before == 0);
+    float to = still ? rt_volume_gain(volume) : generation != 0 && generation <= ducked ? full * d->config.duck_gain : full;
+    if (still)
+        rt_volume_jump(volume, to); /* a ramp under way ends */
+    int limited = rt_volume_process(volume, d->playback.hop, to);
+    if (generation == 0 && !staged)
+        rt_volume_jump(volume, full);
+    return limited;
 }
 
 static void make_hop(rt_duplex *d)
@@ -81,18 +71,20 @@ static void make_hop(rt_duplex *d)
     rt_playback *p = &d->playback;
     rt_playout *playout = rt_duplex_playout(d);
     uint32_t latch = atomic_load_explicit(&d->capture.latch, memory_order_acquire);
-    uint32_t generation = rt_playout_process(playout, latch, p->hop);
-    uint32_t before = atomic_load_explicit(&p->playing, memory_order_relaxed);
+    uint32_t before = atomic_load_explicit(&p->playing, memory_order_relaxed), generation = 0;
+    if (paused(d, playout, latch))
+        memset(p->hop, 0, sizeof p->hop);
+    else
+        generation = rt_playout_process(playout, latch, p->hop);
     atomic_store_explicit(&p->playing, generation, memory_order_release);
     report(d, playout);
     int staged = rt_stages_process(rt_duplex_part(d, p->stages_offset), p->hop);
-    apply_gain(d, generation, before, staged);
+    p->stats.limited_hops += (uint64_t)apply_volume(d, generation, before, staged);
     rt_pcm_level level = rt_pcm_measure(p->hop, RT_HOP);
-    limit(p, level.peak);
     p->stats.hops++;
     p->stats.level_peak = level.peak;
     p->stats.level_rms = sqrtf(level.mean_square);
-    p->stats.gain = p->gain;
+    p->stats.gain = rt_volume_gain(rt_duplex_part(d, p->volume_offset));
     if (p->fifo_first > 0) {
         memmove(p->fifo, p->fifo + p->fifo_first, p->fifo_count * sizeof *p->fifo);
         p->fifo_first = 0;

@@ -11,26 +11,13 @@
 #define BALANCED_DB 9.0f        /* above the floor: probability 0.5 */
 #define SLOPE_PER_DB 0.68f      /* +5 dB: 0.06, +13 dB: 0.94 */
 
-static const double PI = 3.14159265358979323846;
-
-/* Second-order Butterworth sections by the bilinear transform. */
-static void design(rt_biquad *section, double cutoff_hz, int high_pass)
-{
-    double k = tan(PI * cutoff_hz / RT_RATE), norm = 1.0 / (1.0 + k * sqrt(2.0) + k * k);
-    double gain = high_pass ? norm : k * k * norm;
-    section->b0 = section->b2 = (float)gain;
-    section->b1 = (float)(high_pass ? -2.0 * gain : 2.0 * gain);
-    section->a1 = (float)(2.0 * (k * k - 1.0) * norm);
-    section->a2 = (float)((1.0 - k * sqrt(2.0) + k * k) * norm);
-}
-
 size_t rt_vad_size(void) { return RT_ALIGN64(sizeof(rt_vad)); }
 
 int rt_vad_init(rt_vad *vad)
 {
     memset(vad, 0, sizeof *vad);
-    design(&vad->high_pass, 200.0, 1);
-    design(&vad->low_pass, 3800.0, 0);
+    rt_biquad_design(&vad->high_pass, 200.0, 1);
+    rt_biquad_design(&vad->low_pass, 3800.0, 0);
     rt_vad_reset(vad);
     return RT_OK;
 }
@@ -46,21 +33,11 @@ void rt_vad_reset(rt_vad *vad)
     vad->floor_db = -55.0f;
 }
 
-static inline float step(rt_biquad *section, float x)
-{
-    float y = section->b0 * x + section->z1;
-    section->z1 = section->b1 * x - section->a1 * y + section->z2;
-    section->z2 = section->b2 * x - section->a2 * y;
-    return y;
-}
-
 static float band_energy(rt_vad *vad, const float *hop)
 {
     float sum = 0.0f;
     for (int i = 0; i < RT_HOP; i++) {
-        /* clamped: one wild sample must not ring on for seconds, and NaN (which fails both comparisons) becomes 0 */
-        float x = hop[i] > 4.0f ? 4.0f : hop[i] < -4.0f ? -4.0f : hop[i] == hop[i] ? hop[i] : 0.0f;
-        float y = step(&vad->low_pass, step(&vad->high_pass, x));
+        float y = rt_biquad_step(&vad->low_pass, rt_biquad_step(&vad->high_pass, rt_biquad_tame(hop[i])));
         sum += y * y;
     }
     return sum / RT_HOP;

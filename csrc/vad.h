@@ -27,11 +27,9 @@ uint32_t rt_vad_latency(const rt_vad *vad); /* samples the decision lags at most
 float rt_vad_floor_db(const rt_vad *vad);   /* the tracked floor, dBFS in the band */
 /* cdef end */
 
-enum { RT_VAD_BLOCKS = 15, RT_VAD_BLOCK_HOPS = 10 };
+#include "biquad.h"
 
-typedef struct rt_biquad {
-    float b0, b1, b2, a1, a2, z1, z2;
-} rt_biquad;
+enum { RT_VAD_BLOCKS = 15, RT_VAD_BLOCK_HOPS = 10 };
 
 struct rt_vad {
     rt_biquad high_pass, low_pass;

@@ -17,6 +17,7 @@ typedef struct bench {
     double dead_seconds; /* played since everything that was opened is latched */
     uint32_t kind;
     float volume;
+    int held; /* there was a hold: the queue stood still for a while */
 } bench;
 
 static const uint32_t RATES[] = {8000, 16000, 24000, 44100, 48000, 32000, 96000, 192000};
@@ -50,6 +51,7 @@ static rt_duplex_config next_config(input *in)
         .records_ms = 2000,
         .speech_threshold = 0.5f,
         .duck_gain = (float)(flags >> 5) / 7.0f,
+        .ramp_ms = 10 + flags,
         .wakeup_descriptor = flags & 32 ? descriptor() : -1,
         .wakeup_records = 1 + (flags >> 5),
     };
@@ -57,7 +59,7 @@ static rt_duplex_config next_config(input *in)
     c.gate.hold_ms = next_in(in, 0, 300);
     c.gate.preroll_ms = next_in(in, 0, 500);
     c.gate.linger_ms = next_in(in, 0, 500);
-    c.interrupt = (rt_interrupt_config){(int)next_in(in, 0, 3), 0.5f, 0, 0};
+    c.interrupt = (rt_interrupt_config){(int)next_in(in, 0, 3), 0.5f, 0, 0, 0.6f, 0, 300};
     c.interrupt.confirm_ms = next_in(in, 10, 265);
     c.interrupt.restore_ms = next_in(in, 10, 265);
     c.playout = (rt_playout_config){(int)next_in(in, 0, 2), 9600, 0, 0, 0};
@@ -139,7 +141,7 @@ static uint64_t check_playback(const bench *b)
     rt_playback_stats s;
     EXPECT(rt_playback_read_stats(b->d, &s) == RT_OK);
     uint64_t hop = RT_HOP, hops = s.hops;
-    EXPECT(s.frames == b->played && s.playout.output == hops * hop);
+    EXPECT(s.frames == b->played && (b->held ? s.playout.output <= hops * hop : s.playout.output == hops * hop));
     EXPECT(divided_up(hops * hop * b->config.playback_rate_hz, RT_RATE) >= b->played);
     EXPECT(hops == 0 || divided_up((hops - 1) * hop * b->config.playback_rate_hz, RT_RATE) < b->played);
     EXPECT(s.level_peak >= 0.0f && s.level_peak <= 16.0f && s.level_rms <= s.level_peak * 1.001f);
@@ -215,7 +217,9 @@ static void control(bench *b, input *in, uint32_t op)
 {
     float volume = op & 1 ? next_float(in) : (float)next_byte(in) / 50.0f;
     EXPECT((rt_duplex_set_volume(b->d, volume) == RT_OK) == (volume >= 0.0f && volume <= 4.0f));
-    rt_duplex_set_mute(b->d, op >> 1 & 1);
+    rt_duplex_set_mute(b->d, op >> 1 & 1, op >> 2 & 1 ? 0 : rt_capture_position(b->d));
+    rt_duplex_set_hold(b->d, (op & 0xF) == 9);
+    b->held |= (op & 0xF) == 9;
     rt_duplex_set_turn_open(b->d, op >> 2 & 1);
     rt_duplex_arm(b->d);
     EXPECT(isfinite(rt_capture_latency(b->d, op)) && isfinite(rt_playback_latency(b->d, op)));
@@ -285,6 +289,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         EXPECT(size > 0);
         forget(&b);
         run(&b, &in);
+        rt_duplex_set_hold(b.d, 0);
         ledger_drain(&b.ledger, hop, &b, 300);
     } else {
         EXPECT(status == RT_BAD_ARGUMENT && untouched(b.d, sizeof *b.d));

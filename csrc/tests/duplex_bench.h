@@ -22,10 +22,11 @@ static inline rt_duplex_config usual(void)
         .records_ms = 2000,
         .speech_threshold = 0.5f,
         .duck_gain = 0.25f,
+        .ramp_ms = 10,
         .wakeup_descriptor = -1,
         .wakeup_records = 1,
         .gate = {RT_GATE_OFF, 0.5f, 0.3f, 200, 100, 0},
-        .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200},
+        .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200, 0, 0, 0},
         .playout = {RT_PCM16, 480000, 20, 0, 0},
     };
     return config;

@@ -12,6 +12,8 @@
 #include "conceal.h"
 #include "duplex.h"
 #include "jitter.h"
+#include "voicing.h"
+#include "volume.h"
 
 #include <stddef.h>
 
@@ -27,18 +29,23 @@ typedef struct floats {
     }
 #define SCAN(list, state) scan_all(list, sizeof(list) / sizeof *(list), state)
 
+static const floats biquad_floats[] = {
+    FLOATS(rt_biquad, b0), FLOATS(rt_biquad, b1), FLOATS(rt_biquad, b2), FLOATS(rt_biquad, a1), FLOATS(rt_biquad, a2),
+    FLOATS(rt_biquad, z1), FLOATS(rt_biquad, z2),
+};
 static const floats vad_floats[] = {
-    FLOATS(rt_vad, high_pass.b0), FLOATS(rt_vad, high_pass.b1), FLOATS(rt_vad, high_pass.b2),
-    FLOATS(rt_vad, high_pass.a1), FLOATS(rt_vad, high_pass.a2), FLOATS(rt_vad, high_pass.z1),
-    FLOATS(rt_vad, high_pass.z2), FLOATS(rt_vad, low_pass.b0), FLOATS(rt_vad, low_pass.b1),
-    FLOATS(rt_vad, low_pass.b2), FLOATS(rt_vad, low_pass.a1), FLOATS(rt_vad, low_pass.a2),
-    FLOATS(rt_vad, low_pass.z1), FLOATS(rt_vad, low_pass.z2), FLOATS(rt_vad, energy), FLOATS(rt_vad, least),
-    FLOATS(rt_vad, least_now), FLOATS(rt_vad, floor_db),
+    FLOATS(rt_vad, energy), FLOATS(rt_vad, least), FLOATS(rt_vad, least_now), FLOATS(rt_vad, floor_db),
+};
+static const floats voicing_floats[] = {FLOATS(rt_voicing, history)};
+static const floats volume_floats[] = {
+    FLOATS(rt_volume, gain), FLOATS(rt_volume, target), FLOATS(rt_volume, loudest),
 };
 static const floats gate_floats[] = {
     FLOATS(rt_gate, config.open_threshold), FLOATS(rt_gate, config.close_threshold), FLOATS(rt_gate, history),
 };
-static const floats interrupt_floats[] = {FLOATS(rt_interrupt, config.threshold)};
+static const floats interrupt_floats[] = {
+    FLOATS(rt_interrupt, config.threshold), FLOATS(rt_interrupt, config.voicing),
+};
 static const floats edge_floats[] = {FLOATS(rt_edge, recent)};
 static const floats stretch_floats[] = {FLOATS(rt_stretch, match), FLOATS(rt_stretch, past)};
 static const floats arrival_floats[] = {FLOATS(rt_arrival, rates), FLOATS(rt_arrival, waits)};
@@ -62,11 +69,10 @@ static const floats playout_floats[] = {FLOATS(rt_playout, rate), FLOATS(rt_play
 static const floats capture_floats[] = {
     FLOATS(rt_capture, mono), FLOATS(rt_capture, hop), FLOATS(rt_capture, resampled),
     FLOATS(rt_capture, stats.probability), FLOATS(rt_capture, stats.level_peak), FLOATS(rt_capture, stats.level_rms),
-    FLOATS(rt_capture, stats.floor_db),
+    FLOATS(rt_capture, stats.floor_db), FLOATS(rt_capture, stats.voicing),
 };
 static const floats playback_floats[] = {
-    FLOATS(rt_playback, gain), FLOATS(rt_playback, limit_gain), FLOATS(rt_playback, hop), FLOATS(rt_playback, fifo),
-    FLOATS(rt_playback, spread), FLOATS(rt_playback, stats.level_peak), FLOATS(rt_playback, stats.level_rms),
+    FLOATS(rt_playback, hop), FLOATS(rt_playback, fifo), FLOATS(rt_playback, spread), FLOATS(rt_playback, stats.level_peak), FLOATS(rt_playback, stats.level_rms),
     FLOATS(rt_playback, stats.gain), FLOATS(rt_playback, stats.unused),
 };
 
@@ -111,6 +117,17 @@ static inline uint32_t scan_resample(const char *name, const rt_resample *r)
            scan(name, (const char *)r + r->past_offset, past * sizeof(float), 4);
 }
 
+static inline uint32_t scan_vad(const rt_vad *vad)
+{
+    return SCAN(vad_floats, vad) + SCAN(biquad_floats, &vad->high_pass) + SCAN(biquad_floats, &vad->low_pass);
+}
+
+static inline uint32_t scan_voicing(const rt_voicing *voicing)
+{
+    return SCAN(voicing_floats, voicing) + SCAN(biquad_floats, &voicing->high_pass) +
+           SCAN(biquad_floats, &voicing->low_pass[0]) + SCAN(biquad_floats, &voicing->low_pass[1]);
+}
+
 static inline uint32_t scan_jitter(const rt_jitter *jitter)
 {
     return SCAN(jitter_floats, jitter) + SCAN(delays_floats, &jitter->delays);
@@ -118,7 +135,7 @@ static inline uint32_t scan_jitter(const rt_jitter *jitter)
 
 static inline uint32_t scan_paced(const rt_paced *paced)
 {
-    return SCAN(paced_floats, paced) + SCAN(conceal_floats, &paced->conceal) + SCAN(vad_floats, &paced->vad) +
+    return SCAN(paced_floats, paced) + SCAN(conceal_floats, &paced->conceal) + scan_vad(&paced->vad) +
            scan_jitter(&paced->jitter);
 }
 
@@ -143,7 +160,9 @@ static inline uint32_t scan_duplex(rt_duplex *d)
     found += scan_resample("playback's resampler", rt_duplex_part(d, p->resample_offset));
     if (d->config.send_format != RT_PCM16)
         found += scan_resample("the encoder's resampler", rt_duplex_part(d, c->encode_offset));
-    found += SCAN(vad_floats, rt_duplex_part(d, c->vad_offset));
+    found += scan_vad(rt_duplex_part(d, c->vad_offset));
+    found += scan_voicing(rt_duplex_part(d, c->voicing_offset));
+    found += SCAN(volume_floats, rt_duplex_part(d, p->volume_offset));
     found += SCAN(interrupt_floats, rt_duplex_part(d, c->interrupt_offset));
     found += SCAN(gate_floats, rt_duplex_part(d, c->gate_offset));
     found += SCAN(stages_floats, rt_duplex_part(d, c->stages_offset));

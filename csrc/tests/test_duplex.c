@@ -106,13 +106,13 @@ static void mute_is_heard_as_silence(void)
 {
     rt_duplex_config config = usual();
     room *r = enter(&config, 240000);
-    rt_duplex_set_mute(r->d, 1);
+    rt_duplex_set_mute(r->d, 1, 0);
     for (int i = 0; i < 40; i++) {
         hop(r, 1);
         CHECK(r->record_count == 1 && is_silent_record(&r->records[0]) && r->records[0].flags == 0);
         CHECK(!saw(r, RT_EVENT_DUCKED, 1));
     }
-    rt_duplex_set_mute(r->d, 0);
+    rt_duplex_set_mute(r->d, 0, 0);
     hop(r, 1);
     CHECK(saw(r, RT_EVENT_DUCKED, 1));
     leave(r);

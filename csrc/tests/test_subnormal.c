@@ -36,7 +36,7 @@ static void check_vad(int fades)
     rt_vad_init(vad);
     for (uint32_t i = 0; i < LOUD + SILENT; i++)
         rt_vad_process(vad, hop_of(i, RT_RATE, fades));
-    CHECK_EQUAL(SCAN(vad_floats, vad), 0);
+    CHECK_EQUAL(scan_vad(vad), 0);
     free(vad);
 }
 
@@ -176,8 +176,9 @@ static void check_halves(int fades)
             .capture_rate_hz = rates[i % 4], .playback_rate_hz = rates[i % 4],
             .capture_channels = 1, .playback_channels = 1,
             .sample = RT_FLOAT32, .max_block_frames = MOST, .send_format = formats[i % 3], .records_ms = 2000,
-            .speech_threshold = 0.5f, .duck_gain = 0.25f, .wakeup_descriptor = -1, .wakeup_records = 1,
-            .gate = {(int)(i % 3), 0.5f, 0.3f, 200, 100, 0}, .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200},
+            .speech_threshold = 0.5f, .duck_gain = 0.25f, .ramp_ms = 10, .wakeup_descriptor = -1, .wakeup_records = 1,
+            .gate = {(int)(i % 3), 0.5f, 0.3f, 200, 100, 0},
+            .interrupt = {.policy = RT_POLICY_EITHER, .threshold = 0.5f, .confirm_ms = 100, .restore_ms = 200},
             .playout = {formats[i % 3], 240000, 20, 40, 40, policies[i / 12], 2000, 1.0f},
         };
         check_duplex(&config, fades);
@@ -210,6 +211,7 @@ int main(void)
         {44100, 24000, RT_RESAMPLE_FILE, 0}, {24000, 24000, RT_RESAMPLE_FILE, 1}, {192000, 8000, RT_RESAMPLE_LIVE, 1},
     };
     FINDS(vad_floats, rt_vad);
+    FINDS(biquad_floats, rt_biquad);
     FINDS(gate_floats, rt_gate);
     FINDS(delays_floats, rt_delays);
     FINDS(playback_floats, rt_playback);

@@ -8,13 +8,11 @@ from engine.audio.devicecallback import DeviceCallback, Stamps, StreamStats
 from engine.audio.duplex import (
     AudioEvent,
     BargeIn,
-    CaptureStats,
     Duplex,
     DuplexConfig,
     EventKind,
     Gate,
     GateMode,
-    PlaybackStats,
     Policy,
 )
 from engine.audio.formats import AudioFormat
@@ -26,6 +24,7 @@ from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, 
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
 from engine.audio.stage import Stage, stage
+from engine.audio.stats import CaptureStats, PlaybackStats
 from engine.audio.timemap import TimeMap
 
 __all__ = [

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
-from engine.audio.playout import PlayoutPolicy, PlayoutQueue, PlayoutStats, fill_config, playout_stats
+from engine.audio.playout import PlayoutPolicy, PlayoutQueue, fill_config
 from engine.audio.stage import Stage, StageChain
+from engine.audio.stats import CaptureStats, PlaybackStats, capture_stats, playback_stats
 from engine.errors import ConfigError
 from engine.native import Block, address, lib, new
 
@@ -59,7 +60,9 @@ class AudioEvent:
 
 
 class Policy(enum.Enum):
-    """Who decides that a barge-in is one."""
+    """Who decides that a barge-in is one: EITHER, the first of both; LOCAL, the C core alone; SERVER, its
+    speech_started alone (this side ducks, and holds nothing back, since the server must hear it); NEVER, nobody.
+    """
 
     EITHER = "either"
     LOCAL = "local"
@@ -77,7 +80,14 @@ class GateMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class BargeIn:
-    """When speech over a reply ducks it, and when it ends it. Milliseconds; `threshold` 0..1; `duck_db` -60..0."""
+    """When speech over a reply ducks it, and when it ends it. `threshold` and `voicing` 0..1, `duck_db` -60..0.
+
+    Speech with a probability of `threshold` ducks in the same hop of 10 ms, along a ramp of `ramp_ms` (10..1000, also
+    that of volume and hold). `confirm_ms` (10..1000) of it end the reply under a fade of `fade_ms` (1..200): a hop
+    without speech takes half a hop away, and `voiced_ms` (0..confirm_ms) of it must have a pitch, by a `voicing` above
+    its own; else it takes `unvoiced_ms` (0..2000), so that a knock, a cough or a rustle of 200 ms does not end it.
+    `voiced_ms` 0 takes any sound for a voice. `restore_ms` (10..2000) of continuous non-speech take it all back.
+    """
 
     policy: Policy = Policy.EITHER
     threshold: float = 0.5
@@ -85,6 +95,10 @@ class BargeIn:
     confirm_ms: int = 120
     restore_ms: int = 200
     fade_ms: int = 20
+    ramp_ms: int = 10
+    voicing: float = 0.6
+    voiced_ms: int = 30
+    unvoiced_ms: int = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,41 +144,6 @@ class DuplexConfig:
     wakeup_records: int = 2
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureStats:
-    """One snapshot of the capture half. Hops and records are 10 ms each; levels are linear, 1 full scale."""
-
-    frames: int
-    hops: int
-    records: int
-    lost_records: int
-    lost_events: int
-    probability: float
-    level_peak: float
-    level_rms: float
-    floor_db: float
-    sound_hops: int
-    silence_hops: int
-    omitted_hops: int
-    held_hops: int
-    lost_hops: int
-    gate_open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackStats:
-    """One snapshot of the playback half."""
-
-    frames: int
-    hops: int
-    lost_events: int
-    limited_hops: int
-    level_peak: float
-    level_rms: float
-    gain: float
-    playout: PlayoutStats
-
-
 GAPS = (EventKind.CAPTURE_GAP, EventKind.PLAYBACK_GAP)
 SAMPLES: dict[str, tuple[type[Any], int]] = {"int16": (np.int16, lib.RT_INT16), "float32": (np.float32, lib.RT_FLOAT32)}
 POLICIES = {
@@ -194,6 +173,7 @@ def _c_config(config: DuplexConfig) -> Any:
     c.wakeup_descriptor = config.wakeup_descriptor
     c.wakeup_records = int(checked("wakeup_records", config.wakeup_records, 1, 100))
     c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
+    c.ramp_ms = int(checked("barge_in.ramp_ms", config.barge_in.ramp_ms, 10, 1000))
     _fill_interrupt(c.interrupt, config.barge_in)
     _fill_gate(c.gate, config.gate)
     fill_config(
@@ -215,6 +195,10 @@ def _fill_interrupt(c: Any, barge_in: BargeIn) -> None:
     c.threshold = checked("barge_in.threshold", barge_in.threshold, 0, 1)
     c.confirm_ms = int(checked("barge_in.confirm_ms", barge_in.confirm_ms, 10, 1000))
     c.restore_ms = int(checked("barge_in.restore_ms", barge_in.restore_ms, 10, 2000))
+    c.voicing = checked("barge_in.voicing", barge_in.voicing, 0, 1)
+    voiced_ms = min(barge_in.voiced_ms, barge_in.confirm_ms)  # a short confirm_ms may be all voice
+    c.voiced_ms = int(checked("barge_in.voiced_ms", voiced_ms, 0, 1000))
+    c.unvoiced_ms = int(checked("barge_in.unvoiced_ms", barge_in.unvoiced_ms, 0, 2000))
 
 
 def _fill_gate(c: Any, gate: Gate) -> None:
@@ -314,9 +298,20 @@ class Duplex:
         """Linear, 0 to 4; above 1 the limiter holds the peaks."""
         lib.rt_duplex_set_volume(self.pointer, checked("volume", volume, 0, 4))
 
-    def set_mute(self, mute: bool) -> None:
-        """Silence is heard and sent in place of the microphone."""
-        lib.rt_duplex_set_mute(self.pointer, mute)
+    @property
+    def captured(self) -> int:
+        """The captured position of the next sample from the microphone, 24 kHz samples in the records' time."""
+        return int(lib.rt_capture_position(self.pointer))
+
+    def set_mute(self, mute: bool, position: int = 0) -> None:
+        """From captured `position` on (at once if that has passed) silence is heard and sent in place of the
+        microphone, or the microphone again. Replaces a change whose position has not come yet.
+        """
+        lib.rt_duplex_set_mute(self.pointer, mute, int(checked("position", position, 0, 2**62)))
+
+    def set_hold(self, hold: bool) -> None:
+        """The queue stands still, faded out, until this is taken back."""
+        lib.rt_duplex_set_hold(self.pointer, hold)
 
     def set_turn_open(self, turn_open: bool) -> None:
         """Tell the gate whether the server has a turn open (mode PAUSE)."""
@@ -370,37 +365,11 @@ class Duplex:
         raw = new("rt_capture_stats *")
         while lib.rt_capture_read_stats(self.pointer, raw) != lib.RT_OK:
             pass
-        gate = raw.gate
-        return CaptureStats(
-            raw.frames,
-            raw.hops,
-            raw.records,
-            raw.lost_records,
-            raw.lost_events,
-            raw.probability,
-            raw.level_peak,
-            raw.level_rms,
-            raw.floor_db,
-            gate.sound_hops,
-            gate.silence_hops,
-            gate.omitted_hops,
-            gate.held_hops,
-            gate.lost_hops,
-            bool(gate.open),
-        )
+        return capture_stats(raw)
 
     def playback_stats(self) -> PlaybackStats:
         """One snapshot."""
         raw = new("rt_playback_stats *")
         while lib.rt_playback_read_stats(self.pointer, raw) != lib.RT_OK:
             pass
-        return PlaybackStats(
-            raw.frames,
-            raw.hops,
-            raw.lost_events,
-            raw.limited_hops,
-            raw.level_peak,
-            raw.level_rms,
-            raw.gain,
-            playout_stats(raw.playout),
-        )
+        return playback_stats(raw)

@@ -246,6 +246,8 @@ class Conversation:
                 self._replies.part_added(event)
             case ev.ResponseDone():
                 self._replies.finished(event)
+            case ev.ConversationItemDeleted():
+                self._replies.item_deleted(event)
             case ev.InputAudioBufferSpeechStarted():
                 self._speech_started()
             case ev.InputAudioBufferSpeechStopped() | ev.InputAudioBufferCommitted():
@@ -260,8 +262,10 @@ class Conversation:
     def _speech_started(self) -> None:
         self.sound.duplex.set_turn_open(True)
         running = self._replies.sounding or self._protocol.slot is not Slot.FREE
-        if running and heeds_server(self._settings.barge_in) and server_interrupts(self._protocol.effective):
+        if running and heeds_server(self._settings.barge_in):
             self._interrupt(self.sound.duplex.queue.newest)
+            if not server_interrupts(self._protocol.effective):
+                self._cancel()
 
     def _interrupt(self, generation: int) -> None:
         self._replies.interrupt(generation)

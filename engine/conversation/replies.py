@@ -37,6 +37,7 @@ class Reply:
     answers_speech: bool = False
     speech_end: int | None = None  # captured samples, before the reply
     first_sound: int | None = None  # played samples
+    gone: set[str] = field(default_factory=set)  # items that the server deleted by itself
     interrupted: bool = False
     overflowed: bool = False
     over: bool = False  # the server says no more of it
@@ -112,6 +113,12 @@ class Replies:
         if reply is not None:
             reply.response = event.response
         self._follow_protocol()
+
+    def item_deleted(self, event: ev.ConversationItemDeleted) -> None:
+        """An item is not in the conversation any more, whatever response.done lists: it is not corrected."""
+        for reply in self._replies.values():
+            if event.item_id in reply.announced:
+                reply.gone.add(event.item_id)
 
     def _follow_protocol(self) -> None:
         """What the protocol no longer counts as running is over, also when its response.done was never seen."""
@@ -209,13 +216,13 @@ class Replies:
         for key in reply.sounds:
             received = self._audio_ms(key)
             played = min(self._part_played_ms(reply, key), received)
-            if 0 < played < received:
-                item_id, content_index = key
+            item_id, content_index = key
+            if 0 < played < received and item_id not in reply.gone:
                 self._try(
                     ev.ConversationItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=played)
                 )
         for item_id in reply.announced:
-            if item_id not in heard and item_id in self._protocol.items:
+            if item_id not in heard and item_id not in reply.gone and item_id in self._protocol.items:
                 self._try(ev.ConversationItemDelete(item_id=item_id))
 
     def _try(self, event: ev.AnyEvent) -> None:

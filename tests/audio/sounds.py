@@ -14,11 +14,19 @@ Shorts = NDArray[np.int16]
 
 
 def babble(samples: int, seed: int = 1, level: float = 0.2, rate: int = 24000) -> Shorts:
-    """Noise in the band of speech, loud enough to be speech at once."""
+    """A hoarse voice: noise in the band of speech over a buzz of 120 Hz, loud enough to be speech at once."""
     white = np.random.default_rng(seed).standard_normal(samples + 64)
     width = max(1, rate // 8000)
     band = np.convolve(white, np.ones(width) / width**0.5, "same")[:samples]
-    return np.asarray(np.clip(band * level * 32767, -32000, 32000), dtype=np.int16)
+    phase = np.arange(samples) * (2 * np.pi * 120 / rate)
+    buzz = sum(np.cos(k * phase) / k for k in range(1, 8))
+    return np.asarray(np.clip((0.6 * band + buzz) * level * 32767, -32000, 32000), dtype=np.int16)
+
+
+def rustle(samples: int, seed: int = 1, level: float = 0.2) -> Shorts:
+    """Noise without a pitch."""
+    white = np.random.default_rng(seed).standard_normal(samples)
+    return np.asarray(np.clip(white * level * 32767, -32000, 32000), dtype=np.int16)
 
 
 def reply(samples: int, seed: int = 7) -> Shorts:

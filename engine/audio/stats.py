@@ -1,0 +1,92 @@
+"""What the two halves of a Duplex report of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.audio.playout import PlayoutStats, playout_stats
+
+HOP = 240
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStats:
+    """One snapshot of the capture half. Hops and records are 10 ms each; levels are linear, 1 full scale.
+
+    `held_hops` were held while a barge-in was undecided and then dropped. `voicing` 0..1 and `muted` are of the last
+    hop.
+    """
+
+    frames: int
+    hops: int
+    records: int
+    lost_records: int
+    lost_events: int
+    probability: float
+    level_peak: float
+    level_rms: float
+    floor_db: float
+    sound_hops: int
+    silence_hops: int
+    omitted_hops: int
+    held_hops: int
+    lost_hops: int
+    gate_open: bool
+    settled: int
+    """Captured position, 24 kHz samples, before which nothing will still be sent but pre-roll of later speech."""
+    voicing: float
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStats:
+    """One snapshot of the playback half."""
+
+    frames: int
+    hops: int
+    lost_events: int
+    limited_hops: int
+    level_peak: float
+    level_rms: float
+    gain: float
+    playout: PlayoutStats
+
+
+def capture_stats(raw: Any) -> CaptureStats:
+    """The C struct as CaptureStats."""
+    gate = raw.gate
+    return CaptureStats(
+        raw.frames,
+        raw.hops,
+        raw.records,
+        raw.lost_records,
+        raw.lost_events,
+        raw.probability,
+        raw.level_peak,
+        raw.level_rms,
+        raw.floor_db,
+        gate.sound_hops,
+        gate.silence_hops,
+        gate.omitted_hops,
+        gate.held_hops,
+        gate.lost_hops,
+        bool(gate.open),
+        gate.settled * HOP,
+        raw.voicing,
+        bool(raw.muted),
+    )
+
+
+def playback_stats(raw: Any) -> PlaybackStats:
+    """The C struct as PlaybackStats."""
+    return PlaybackStats(
+        raw.frames,
+        raw.hops,
+        raw.lost_events,
+        raw.limited_hops,
+        raw.level_peak,
+        raw.level_rms,
+        raw.gain,
+        playout_stats(raw.playout),
+    )
