@@ -8,11 +8,20 @@ EngineError
 ├── ProtocolError          somebody broke the Realtime protocol
 │   ├── LocalProtocolError     we did: nothing was sent
 │   └── RemoteProtocolError    the peer did
+│       └── WebhookError           a webhook is not signed as it should be, too old, too long or no event
 └── TransportError         the network did
-    └── ConnectionLost         an open connection ended; carries the close code
+    ├── ConnectionLost         an open connection ended; carries the close code and what follows from it
+    ├── OutcomeUnknown         the answer to a REST call was lost: it may have been done
+    └── ApiError               a REST call was answered with an error; carries status, code and request id
+        ├── AccessError            401, 403: the key is missing, wrong, or may not do this
+        ├── NotFoundError          404: no such call, or it is over
+        ├── RateLimitError         429: too many requests, or no quota
+        └── ServerFaultError       500 to 599
 """
 
 from __future__ import annotations
+
+import enum
 
 
 class EngineError(Exception):
@@ -61,8 +70,29 @@ class RemoteProtocolError(ProtocolError):
     """The peer sent something that is not a valid event."""
 
 
+class WebhookError(RemoteProtocolError):
+    """A webhook that must not be acted on. `status` is the HTTP status to answer it with."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class TransportError(EngineError):
     """The server cannot be reached, refuses, or speaks another protocol."""
+
+
+class Closing(enum.Enum):
+    """What the end of a connection means for the one who wants to go on."""
+
+    NORMAL = "normal"  # it was meant to end
+    RETRY = "retry"  # the network or the server failed for now: connect again, waiting longer each time
+    EXPIRED = "expired"  # the session reached its maximum duration: connect again at once, and replay
+    FATAL = "fatal"  # the same again would end the same: something has to be changed first
+
+
+_RETRY_CODES = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015})
+_EXPIRY_WORDS = ("maximum duration", "session_expired", "session expired")
 
 
 class ConnectionLost(TransportError):
@@ -72,3 +102,60 @@ class ConnectionLost(TransportError):
         super().__init__(f"connection closed with code {code}" + (f": {reason}" if reason else ""))
         self.code = code
         self.reason = reason
+
+    @property
+    def closing(self) -> Closing:
+        """What follows from code and reason. Expiry is told by its words: the service closes with 1001 then, which
+        otherwise means that the server goes away.
+        """
+        if any(words in self.reason.lower() for words in _EXPIRY_WORDS):
+            return Closing.EXPIRED
+        if self.code == 1000:
+            return Closing.NORMAL
+        return Closing.RETRY if self.code in _RETRY_CODES else Closing.FATAL
+
+
+class OutcomeUnknown(TransportError):
+    """A request was sent and its answer was lost: what it asked for may have been done."""
+
+
+class ApiError(TransportError):
+    """A REST call was answered with an error. `status` is the HTTP status; `code`, `type` and `param` are the error
+    object's, None when unknown; `request_id` is what the service's support asks for; `retry_after_s` how long the
+    server wants to be left alone, None when it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        type: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message + (f" (request {request_id})" if request_id else ""))
+        self.status = status
+        self.code = code
+        self.type = type
+        self.param = param
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+
+
+class AccessError(ApiError):
+    """401 or 403: the key is missing, wrong or expired, or may not do this."""
+
+
+class NotFoundError(ApiError):
+    """404: there is no such call, or it is over; or no such endpoint at this base URL."""
+
+
+class RateLimitError(ApiError):
+    """429: too many requests, or (code `insufficient_quota`) nothing left to pay with."""
+
+
+class ServerFaultError(ApiError):
+    """500 to 599: the server failed."""

@@ -8,13 +8,13 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from engine import clock
-from engine.audio import AudioFormat, BargeIn, Gate, Stage
+from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 from engine.conversation import Conversation, Observer, OpenConnection, Settings, converse
-from engine.endpoints import Endpoint
+from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
+from engine.service import OPENAI, CertificateAuthority, key_for, key_headers, socket_url, tls
 from engine.transport import Connection, pair
 from engine.transport import websocket as websocket_transport
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("bargein")
 
-SERVICE_URL = "https://api.openai.com/v1"
-
 
 def connect(
-    endpoint: Endpoint,
+    endpoint: Endpoint | None = None,
     *,
     url: str | None = None,
     key: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    ca: CertificateAuthority | None = None,
+    call_id: str | None = None,
     model: str = "gpt-realtime",
     instructions: str | None = None,
     voice: str | None = None,
@@ -44,12 +45,15 @@ def connect(
     responder: str | Responder = "echo",
     observer: Observer | None = None,
 ) -> AbstractAsyncContextManager[Conversation]:
-    """Hold a conversation: `async with engine.connect(endpoint) as conversation`.
+    """Hold a conversation: `async with engine.connect(endpoint) as conversation`. With `call_id` instead of an
+    endpoint it is the sideband of a call whose sound the server has: events and turns, tools, `interrupt`.
 
     The server is `url` (ws://, wss://, or an API base such as https://host/v1), else OPENAI_BASE_URL, else the
     hosted service if there is a key (`key` or OPENAI_API_KEY), else the server inside, whose brain `responder`
-    names. A given key goes to that server; the environment's too, but never unencrypted to another machine, unless
-    OPENAI_BASE_URL names it. The server inside gets none.
+    names. A given key (or client secret, ek_...) goes to that server; the environment's too, but never unencrypted to
+    another machine, unless OPENAI_BASE_URL names it. The server inside gets none. Azure's URLs are known by their
+    host or `api-version`, and get `api-key`; `headers` are added, and one with a key in it stands for the key. `ca` is
+    a PEM file or an SSLContext to trust. A proxy is taken from the environment.
 
     `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields in
     the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both ways.
@@ -58,26 +62,38 @@ def connect(
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. Entering the block
     raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
     """
-    if not callable(getattr(endpoint, "open", None)):
+    if call_id is not None:
+        endpoint = _elsewhere(endpoint)
+    if endpoint is None or not callable(getattr(endpoint, "open", None)):
         raise ConfigError(f"endpoint is {endpoint!r}: give an endpoint, such as engine.WavFile({str(endpoint)!r})")
     chosen = audio_format if isinstance(audio_format, AudioFormat) else AudioFormat.named(audio_format)
     settings = Settings(
         session=_session(instructions, voice, session),
         audio_format=chosen,
-        barge_in=barge_in or BargeIn(),
+        barge_in=BargeIn(policy=Policy.NEVER) if call_id is not None else barge_in or BargeIn(),
         gate=gate or Gate(),
         frame_ms=frame_ms,
         capture_stages=capture_stages,
         playback_stages=playback_stages,
+        call=call_id is not None,
     )
-    target = server_url(url, key, model)
+    transcription = settings.session.get("type") == "transcription"
+    target = server_url(url, key, model, call_id=call_id, transcription=transcription)
+    if target is None and call_id is not None:
+        raise ConfigError("call_id names a call on a server, but no server is named: give url, or a key")
     if target is None:
         _log.info(
             "no server named and no key found: talking to the server inside, responder %s",
             getattr(responder, "name", responder),
         )
         return converse(endpoint, embedded(responder), settings, observer)
-    return converse(endpoint, remote(target, key), settings, observer)
+    return converse(endpoint, remote(target, key, headers=headers, ca=ca), settings, observer)
+
+
+def _elsewhere(endpoint: Endpoint | None) -> Endpoint:
+    if endpoint is not None:
+        raise ConfigError("call_id is given, so the sound is on the server: leave the endpoint out")
+    return Elsewhere()
 
 
 def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -91,60 +107,34 @@ def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any
     return asked
 
 
-def server_url(url: str | None, key: str | None, model: str) -> str | None:
-    """The WebSocket URL to use, None for the server inside."""
+def server_url(
+    url: str | None, key: str | None, model: str, *, call_id: str | None = None, transcription: bool = False
+) -> str | None:
+    """The WebSocket URL to use, None for the server inside; see `engine.service.socket_url`."""
     base = url or os.environ.get("OPENAI_BASE_URL") or None
     if base is None:
-        base = SERVICE_URL if key or os.environ.get("OPENAI_API_KEY") else None
-    return None if base is None else _websocket_url(base, model)
+        base = OPENAI if key or os.environ.get("OPENAI_API_KEY") else None
+    return None if base is None else socket_url(base, model=model, call_id=call_id, transcription=transcription)
 
 
-def _websocket_url(base: str, model: str) -> str:
-    try:
-        parts = urlsplit(base)
-    except ValueError:
-        raise ConfigError("url cannot be parsed: give ws://HOST:PORT/v1/realtime or https://HOST/v1") from None
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("ws", "wss") or not parts.hostname:
-        shown = websocket_transport.without_secrets(base)
-        raise ConfigError(f"url is {shown!r}: give ws://HOST:PORT/v1/realtime or https://HOST/v1")
-    path = parts.path.rstrip("/")
-    if parts.scheme in ("http", "https") or not path:
-        path = (path or "/v1") + "/realtime"
-    query = parts.query or f"model={quote(model, safe='')}"
-    return urlunsplit((scheme, parts.netloc, path, query, ""))
-
-
-def remote(url: str, key: str | None = None) -> OpenConnection:
-    """Opens a WebSocket to `url`; the key goes into the Authorization header and nowhere else."""
+def remote(
+    url: str,
+    key: str | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    ca: CertificateAuthority | None = None,
+    proxy: str | None = None,
+) -> OpenConnection:
+    """Opens a WebSocket to `url`; the key goes into the header that the service expects and nowhere else."""
     secret = secret_for(url, key)
     if secret is None and os.environ.get("OPENAI_API_KEY"):
         _log.warning("OPENAI_API_KEY is not sent unencrypted to another machine; give the key itself if it shall be")
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    return lambda: websocket_transport.connect(url, headers=headers)
+    sent = key_headers(url, secret, headers)
+    context = tls(ca)
+    return lambda: websocket_transport.connect(url, headers=sent, ca=context, proxy=proxy)
 
 
-def secret_for(url: str, key: str | None = None) -> str | None:
-    """The key that goes to `url`: the given one, else the environment's, which never travels unencrypted to another
-    machine unless OPENAI_BASE_URL names that machine too.
-
-    Raises `ConfigError`, without showing it, for something that is no key.
-    """
-    secret, where = (key, "key") if key is not None else (os.environ.get("OPENAI_API_KEY"), "OPENAI_API_KEY")
-    secret = secret.strip() if secret else None
-    if not secret:
-        return None
-    if not (secret.isascii() and secret.isprintable() and " " not in secret):
-        raise ConfigError(f"{where} holds no key: one line of letters, digits and signs is expected")
-    return secret if key is not None or _trusted(url) else None
-
-
-def _trusted(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme == "wss" or websocket_transport.is_loopback(parts.hostname):
-        return True
-    named = urlsplit(os.environ.get("OPENAI_BASE_URL", ""))
-    return named.scheme in ("ws", "http") and named.netloc == parts.netloc
+secret_for = key_for
 
 
 def embedded(responder: str | Responder = "echo", options: ServerOptions | None = None) -> OpenConnection:

@@ -12,15 +12,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# cli > front > {conversation, server} > {endpoints, transport} > media > {audio, realtime} > {native, clock, errors}
+# cli > calls > front > {conversation, server} > {endpoints, transport, rest} > media > {audio, realtime} > service
+#     > {native, clock, errors, redaction}
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_native"}),
-    frozenset({"native", "clock", "errors"}),
+    frozenset({"native", "clock", "errors", "redaction"}),
+    frozenset({"service"}),
     frozenset({"audio", "realtime"}),
     frozenset({"media"}),
-    frozenset({"endpoints", "transport"}),
+    frozenset({"endpoints", "transport", "rest"}),
     frozenset({"conversation", "server"}),
     frozenset({"front"}),
+    frozenset({"calls"}),  # answering the telephone: rest and front joined
     frozenset({"engine"}),  # the package front: a table of contents over all of them
     frozenset({"cli"}),
     frozenset({"__main__"}),  # starts cli
@@ -112,6 +115,7 @@ def test_the_package_was_found() -> None:
         "server",
         "endpoints",
         "transport",
+        "rest",
         "audio",
         "realtime",
         "native",
@@ -134,6 +138,7 @@ def test_the_package_was_found() -> None:
         ("conversation/x.py", "from engine.server import serve", "server is not below conversation"),
         ("server/x.py", "from engine.conversation import Turn", "conversation is not below server"),
         ("endpoints/x.py", "from engine.transport.memory import pair", "transport is not below endpoints"),
+        ("rest/x.py", "from engine.transport import pair", "transport is not below rest"),
         ("media/x.py", "from engine.endpoints import WavFile", "endpoints is not below media"),
         ("native.py", "from engine.errors import ConfigError", "errors is not below native"),
         ("realtime/x.py", "def f():\n    import time", "no clock"),
@@ -169,7 +174,8 @@ def test_the_check_lets_the_arrows_pass(tmp_path: Path, file: str, source: str) 
 
 
 HEAVY = (
-    "sounddevice", "_sounddevice", "soxr", "matplotlib", "yaml", "espeakng_loader", "scipy", "openai",
+    "sounddevice", "_sounddevice", "soxr", "matplotlib", "yaml", "espeakng_loader", "scipy", "openai", "httpx2",
+    "engine.rest", "engine.calls",
     "websockets.server", "websockets.asyncio.server", "websockets.sync.server", "websockets.legacy",
     "engine.server", "engine.cli", "engine.__main__",
 )  # fmt: skip

@@ -23,7 +23,7 @@ from engine.endpoints.wav import read_wav
 from engine.errors import ConfigError
 from engine.front import secret_for, server_url
 from engine.realtime import events as ev
-from engine.transport.websocket import is_loopback
+from engine.service import is_loopback
 
 FAST = 4.0  # times real time with a server that is not ours: its turn detection still hears every pause
 MOST_COMPLAINTS = 10  # of the server, on the terminal; the rest is counted

@@ -18,6 +18,7 @@ from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackS
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
 from engine.conversation.framing import Framer
+from engine.conversation.freshness import fresh
 from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
@@ -41,8 +42,9 @@ class Conversation:
     """A running conversation. Made by `engine.connect`; one loop, one thread.
 
     `turns` and `events` tell what happens; `send`, `interrupt`, `mute` and `set_volume` act; `session`, `anomalies`
-    and `stats` show. `start`, `take` and `stop` belong to what made it. `sound.duplex` is the C core's face, and
-    `time_map` tells when sent sound was captured.
+    and `stats` show, and `left_out_ms` counts captured sound that a stalled network made too old to be sent. `start`,
+    `take` and `stop` belong to what made it. `sound.duplex` is the C core's face, and `time_map` tells when sent sound
+    was captured.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Conversation:
     ) -> None:
         self.sound = sound
         self.time_map = TimeMap()
+        self.left_out_ms = 0
         self._connection = connection
         self._protocol = protocol
         self._settings = settings
@@ -120,6 +123,8 @@ class Conversation:
         """Stop the reply now, as a barge-in would, and tell the server how much of it was heard."""
         self._interrupt(self.sound.duplex.queue.newest)
         self._cancel()
+        if self._settings.call and self._lost is None:
+            self._queue(ev.OutputAudioBufferClear())  # the server plays the sound, so the server drops it
 
     def mute(self, on: bool = True) -> None:
         """Silence is heard and sent in place of the microphone, so that an open turn ends."""
@@ -187,8 +192,12 @@ class Conversation:
             await self._writable.wait()
 
     def _take_records(self, flush: bool = False) -> None:
-        """Captured sound becomes append events. While the network stalls it stays in the C ring, which is bounded."""
-        records = self.sound.duplex.read_records()
+        """Captured sound becomes append events. While the network stalls it stays in the C ring, which is bounded; what
+        has become too old there is left out.
+        """
+        waiting = self.sound.duplex.read_records()
+        records = fresh(waiting, self.sound.seconds, self._settings.oldest_s)
+        self.left_out_ms += 10 * (len(waiting) - len(records))
         if len(records):
             self.time_map.add(records)
         for frame in self._framer.cut(records, flush):
@@ -235,7 +244,7 @@ class Conversation:
     def _act(self, event: ev.AnyEvent) -> None:
         match event:
             case ev.ResponseOutputAudioDelta():
-                if not self._replies.audio(event):
+                if not self._settings.call and not self._replies.audio(event):
                     self._overflowed(event.response_id)
             case ev.ResponseOutputAudioDone():
                 self._replies.audio_done(event)

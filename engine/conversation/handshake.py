@@ -22,7 +22,7 @@ async def shake_hands(
     Raises `TransportError` when the other side does not speak the Realtime protocol or says nothing within
     `settings.handshake_s`, `ConfigError` with the server's words when it refuses the session.
     """
-    protocol = Protocol(Role.CLIENT)
+    protocol = Protocol(Role.CLIENT, call=settings.call)
     hands = _Hands(connection, protocol, observer)
     try:
         async with asyncio.timeout(settings.handshake_s):
@@ -33,7 +33,8 @@ async def shake_hands(
                 await hands.until(ev.SessionUpdated)
     except TimeoutError:
         raise TransportError(f"the server did not agree on a session within {settings.handshake_s:g} s") from None
-    _check_formats(protocol, settings)
+    if not settings.call:
+        _check_formats(protocol, settings)
     if settings.gate.mode is GateMode.PAUSE and not turn_detection(protocol.effective):
         raise ConfigError("gate.mode is pause, but turn detection is off: who commits by hand must send what was said")
     return protocol, hands.early
@@ -83,7 +84,11 @@ class _Hands:
             raise TransportError(f"the server does not speak the Realtime protocol: {problem}") from None
         if self._observer is not None:
             self._observer.event("received", data, event)
-        if not self._protocol.effective and not isinstance(event, ev.SessionCreated | ev.Error):
+        if (
+            not self._protocol.effective
+            and not self._protocol.call
+            and not isinstance(event, ev.SessionCreated | ev.Error)
+        ):
             raise TransportError(f"the server does not speak the Realtime protocol: it began with {event.type[:64]!r}")
         return event
 

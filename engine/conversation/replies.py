@@ -69,7 +69,9 @@ class Replies:
         self._replies[event.response_id] = reply
         if in_conversation and self._protocol.slot is Slot.CANCELLING:  # withdrawn before it was created
             self.interrupt(reply.generation)
-        elif self._speaks_otherwise(form := _audio_type(event.response) or _audio_type(self._protocol.effective)):
+        elif not self._protocol.call and self._speaks_otherwise(
+            form := _audio_type(event.response) or _audio_type(self._protocol.effective)
+        ):
             _log.warning("response %s speaks %s, which would be noise here: not played", event.response_id[:64], form)
             self.interrupt(reply.generation)
 
@@ -191,7 +193,8 @@ class Replies:
             if not reply.over or any(final is None for final in reply.sounds.values()):
                 continue
             turns.append(self._turn(reply))
-            if reply.in_conversation and reply.interrupted and self._protocol.session is not Session.CLOSED:
+            closed = self._protocol.session is Session.CLOSED
+            if reply.in_conversation and reply.interrupted and not closed and not self._protocol.call:
                 self._correct(reply)
             del self._replies[reply.response_id]
         return turns
@@ -262,7 +265,7 @@ class Replies:
             " ".join(filter(None, (spoken_text(item) for item in output))),
             tuple(str(item.get("id", "")) for item in output),
             reply.response_id,
-            reply.interrupted,
+            reply.interrupted or (self._protocol.call and done.status == "cancelled"),
             self._played_ms(reply),
             self._received_ms(reply),
             latency,

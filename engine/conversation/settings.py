@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 from engine.conversation.framing import checked_frame_ms
+from engine.conversation.freshness import checked_oldest_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Settings:
     """Session fields in the wire's shape (only these are sent), the sound's formats, and how the ears behave.
 
     `frame_ms`, 10 to 200, is the length of every `input_audio_buffer.append`; None sends all that waits.
+    `call` is the sideband of a call: the server has the sound, and what follows from it (truncation) is its business.
+    `oldest_s`, 1 to 5, is the age beyond which captured sound that could not be sent is left out.
     `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
     for a reply that the server owes.
     """
@@ -27,11 +30,14 @@ class Settings:
     frame_ms: int | None = None
     capture_stages: Sequence[Stage] = ()
     playback_stages: Sequence[Stage] = ()
+    call: bool = False
+    oldest_s: float = 5.0
     handshake_s: float = 15.0
     answer_s: float = 30.0
 
     def __post_init__(self) -> None:
         checked_frame_ms(self.frame_ms)
+        checked_oldest_s(self.oldest_s)
 
     def update(self) -> dict[str, Any]:
         """The session object of the first session.update; without anything but its type when nothing was asked."""

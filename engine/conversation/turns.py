@@ -15,7 +15,8 @@ class Turn:
     `text` is what the model wrote or spoke, all of it, also when less was heard, or the transcript of what the user
     said ("" while no transcription is configured). `interrupted` and `played_ms` tell how much of a spoken reply
     was heard. `latency_ms` runs from the end of the user's speech to the first sound of the reply, in audio time;
-    None when there was no such pair. `status` is the response's (completed, cancelled, incomplete, failed), with
+    None when there was no such pair. On a call's sideband the server has the sound: both counts are 0 and there is no
+    latency. `status` is the response's (completed, cancelled, incomplete, failed), with
     `reason` and `error` as the server gave them. `usage` counts tokens, None when not reported.
     """
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from engine.errors import ConfigError
-from engine.transport.websocket import is_loopback
+from engine.service import is_loopback
 
 PATH = "/v1/realtime"
 

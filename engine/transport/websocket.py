@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, ConnectionLost, TransportError
+from engine.redaction import redacted, without_secrets
+from engine.service import CertificateAuthority, is_loopback, tls
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -29,13 +31,19 @@ WRITE_LIMIT_BYTES = 256 * 1024  # written and not yet taken by the kernel; then 
 
 
 class WebSocketConnection:
-    """`Connection` over an open WebSocket of either side."""
+    """`Connection` over an open WebSocket of either side. A close reason never shows one of the `known` secrets."""
 
-    def __init__(self, socket: ClientConnection | ServerConnection, max_size: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        socket: ClientConnection | ServerConnection,
+        max_size: int = MAX_MESSAGE_BYTES,
+        known: Sequence[str] = (),
+    ) -> None:
         from websockets.exceptions import ConnectionClosed
 
         self._socket = socket
         self._max_size = max_size
+        self._known = tuple(known)
         self._closed = ConnectionClosed
 
     async def send(self, data: bytes | str) -> None:
@@ -67,27 +75,11 @@ class WebSocketConnection:
     def _lost(self, error: ConnectionClosed) -> ConnectionLost:
         received, sent = error.rcvd, error.sent
         if received is not None:
-            return ConnectionLost(received.code, received.reason)
+            return ConnectionLost(received.code, redacted(received.reason, self._known))
         if sent is not None:
             too_large = f"a message was larger than {self._max_size} bytes"
             return ConnectionLost(sent.code, too_large if sent.code == TOO_LARGE else sent.reason)
         return ConnectionLost(1006, "the connection broke without a close frame")
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name or address means this machine."""
-    try:
-        return host == "localhost" or ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def without_secrets(url: str) -> str:
-    """The URL as it may be shown: no user, password or query."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    netloc = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port else "")
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
 
 
 @asynccontextmanager
@@ -97,12 +89,20 @@ async def connect(
     headers: Mapping[str, str] | None = None,
     max_size: int = MAX_MESSAGE_BYTES,
     open_timeout: float = 10.0,
+    ca: CertificateAuthority | None = None,
+    proxy: str | None = None,
 ) -> AsyncIterator[WebSocketConnection]:
     """Open `url` (ws or wss) and yield the connection; leaving the block closes it.
 
-    `max_size` bounds one message in bytes, `open_timeout` the handshake in seconds. Raises `ConfigError` for a URL
+    `max_size` bounds one message in bytes, `open_timeout` the handshake in seconds. `ca` is a PEM file or an
+    SSLContext to trust instead of the system's authorities. `proxy` is a URL, http:// or socks5://; without it the
+    environment's (HTTPS_PROXY, ALL_PROXY, NO_PROXY) is used, and none for this machine. Raises `ConfigError` for a URL
     that is no WebSocket URL, `TransportError` when the server is absent, refuses or speaks something else. Header
-    values never appear in an error.
+    values never appear in an error or a log.
+
+    Pings are answered by the library's protocol object when their bytes arrive, in the loop's own callback: no task
+    of a conversation has to run, and a slow reader of `receive` delays none that precede MAX_QUEUED_MESSAGES unread
+    messages. Only a loop that is blocked delays them; what may take long belongs into a thread.
     """
     from websockets.asyncio import client
     from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidProxy, InvalidStatus
@@ -114,6 +114,12 @@ async def connect(
             return exc
 
     shown = _checked(url)
+    known = [value.rpartition(" ")[2] for value in (headers or {}).values()]
+    secure: dict[str, Any] = {}
+    if (context := tls(ca)) is not None:
+        if urlsplit(url).scheme == "ws":
+            raise ConfigError(f"ca is given, but {shown} is not encrypted: use wss://")
+        secure["ssl"] = context
     try:
         socket = await Connect(
             url,
@@ -124,27 +130,42 @@ async def connect(
             write_limit=WRITE_LIMIT_BYTES,
             open_timeout=open_timeout,
             ping_timeout=None,
-            proxy=None if is_loopback(urlsplit(url).hostname) else True,
+            proxy=proxy or (None if is_loopback(urlsplit(url).hostname) else True),
             close_timeout=2.0,
             user_agent_header="bargein",
+            logger=_Silent(logging.getLogger("bargein.websocket"), {}),
+            **secure,
         )
     except InvalidStatus as error:
-        raise TransportError(_refused(shown, error)) from None
+        raise TransportError(_refused(shown, error, headers or {})) from None
     except InvalidProxy:  # its text may hold the proxy's password
-        raise TransportError(f"the proxy that this environment names for {shown} is no valid proxy URL") from None
+        raise TransportError(
+            f"the proxy for {shown}, given or named by this environment, is no valid proxy URL"
+        ) from None
     except ImportError as error:
-        raise TransportError(f"the proxy that this environment names for {shown} cannot be used: {error}") from None
+        raise TransportError(
+            f"the proxy for {shown}, given or named by this environment, cannot be used: {error}"
+        ) from None
     except (InvalidHandshake, InvalidMessage, EOFError) as error:
         raise TransportError(f"{shown} does not answer as a WebSocket server ({type(error).__name__})") from None
     except TimeoutError:
         raise TransportError(f"{shown} did not answer within {open_timeout:g} s") from None
     except OSError as error:
         raise TransportError(f"cannot reach {shown}: {_unreachable(error)}") from None
-    connection = WebSocketConnection(socket, max_size)
+    connection = WebSocketConnection(socket, max_size, known)
     try:
         yield connection
     finally:
         await connection.close()
+
+
+class _Silent(logging.LoggerAdapter[logging.Logger]):
+    """Takes the library's warnings and drops what is below them: at DEBUG it writes every header, the key's too, and
+    the beginning of every message.
+    """
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= logging.WARNING and super().isEnabledFor(level)
 
 
 def _unreachable(error: OSError) -> str:
@@ -166,10 +187,13 @@ def _checked(url: str) -> str:
     return shown
 
 
-def _refused(shown: str, error: InvalidStatus) -> str:
+def _refused(shown: str, error: InvalidStatus, headers: Mapping[str, str]) -> str:
     status = error.response.status_code
+    short_lived = any(value.startswith("Bearer ek_") for value in headers.values())
     hint = {
-        401: "the key is missing or wrong",
+        401: "the client secret has expired or is wrong; create one right before connecting"
+        if short_lived
+        else "the key is missing or wrong",
         403: "the key may not use this, or the Host or Origin is not allowed",
         404: "there is no Realtime endpoint at this path",
         **dict.fromkeys((301, 302, 303, 307, 308), "it redirects elsewhere; name that URL yourself"),
