@@ -13,7 +13,6 @@
 #include "lag.h"
 #include "packets.h"
 #include "rt.h"
-#include "vad.h"
 
 enum { RT_PACED_ROWS = 64, RT_PACED_SURPLUS = 16 };
 
@@ -28,7 +27,6 @@ typedef struct rt_paced_packet {
 typedef struct rt_paced {
     rt_jitter jitter;
     rt_conceal conceal;
-    rt_vad vad;
     rt_lag lag; /* whose samples are inside `conceal` */
     rt_board board;
 
@@ -36,7 +34,8 @@ typedef struct rt_paced {
     uint32_t voided; /* packets of generations up to this are void */
     int ended;       /* the last that came was an end */
     int speech;      /* in the hop before */
-    int quiet_hops;
+    uint32_t quiet_hops;
+    float loudest;   /* mean square of a hop, falling */
     uint64_t stalling; /* samples at RT_RATE waited for in vain since sound was last heard */
     float noise, noise_gain; /* comfort noise: asked for, and in the hop before */
     float noise_last[2];

@@ -7,8 +7,9 @@
 
 #define HOP_US 10000
 #define MOST_STEPS 64      /* of a hop: cuts at packets, holes and jumps of the stretcher; what is left then is made up */
-#define SPEECH 0.5f        /* of the detector's probability */
-#define SPEECH_HOLD 4      /* hops: gaps in words are no pauses */
+#define SOFT 0.01f           /* 20 dB below the loudest */
+#define LOUDEST_KEEPS 0.996f /* of its power, in each hop: -17 dB in 10 s */
+#define SPEECH_HOLD 4        /* hops: gaps in words are no pauses */
 #define MOST_PPM 500.0
 #define PPM_PER_HOP 0.2    /* the tuning follows the estimate so slowly that no bend is heard */
 #define WINDOW_MS 35       /* that the stretcher can use */
@@ -291,10 +292,13 @@ static void follow_drift(rt_playout *p)
     rt_resample_tune(resampler(p), paced->ppm);
 }
 
+/* Where a change of speed is heard: not in what is far softer than the loudest of the last seconds, pauses above all. */
 static void listen(rt_playout *p, const float *out)
 {
     rt_paced *paced = paced_of(p);
-    paced->quiet_hops = rt_vad_process(&paced->vad, out) > SPEECH ? 0 : paced->quiet_hops + 1;
+    float level = rt_pcm_measure(out, RT_HOP).mean_square;
+    paced->loudest = fmaxf(level, paced->loudest * LOUDEST_KEEPS);
+    paced->quiet_hops = level > SOFT * paced->loudest ? 0 : paced->quiet_hops + 1;
     paced->speech = paced->quiet_hops < SPEECH_HOLD;
 }
 

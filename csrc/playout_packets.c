@@ -25,7 +25,6 @@ int rt_paced_init(rt_playout *p)
     memset(paced, 0, sizeof *paced);
     paced->seed = 1;
     rt_conceal_init(&paced->conceal);
-    rt_vad_init(&paced->vad);
     rt_lag_init(&paced->lag, RT_CONCEAL_DELAY / (RT_RATE / p->rate_hz));
     rt_packets_init(&paced->packets, store_frames(&p->config), frame_bytes(&p->config));
     return rt_jitter_init(&paced->jitter, &jitter);

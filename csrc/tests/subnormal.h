@@ -62,7 +62,7 @@ static const floats jitter_floats[] = {
 };
 static const floats paced_floats[] = {
     FLOATS(rt_paced, noise), FLOATS(rt_paced, noise_gain), FLOATS(rt_paced, noise_last), FLOATS(rt_paced, ppm),
-    FLOATS(rt_paced, surplus),
+    FLOATS(rt_paced, surplus), FLOATS(rt_paced, loudest),
 };
 static const floats stages_floats[] = {FLOATS(rt_stages, fade), FLOATS(rt_stages, was), FLOATS(rt_stages, will)};
 static const floats playout_floats[] = {FLOATS(rt_playout, rate), FLOATS(rt_playout, stage.sound)};
@@ -135,8 +135,7 @@ static inline uint32_t scan_jitter(const rt_jitter *jitter)
 
 static inline uint32_t scan_paced(const rt_paced *paced)
 {
-    return SCAN(paced_floats, paced) + SCAN(conceal_floats, &paced->conceal) + scan_vad(&paced->vad) +
-           scan_jitter(&paced->jitter);
+    return SCAN(paced_floats, paced) + SCAN(conceal_floats, &paced->conceal) + scan_jitter(&paced->jitter);
 }
 
 static inline uint32_t scan_playout(const rt_playout *p)
