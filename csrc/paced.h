@@ -11,6 +11,7 @@
 #include "conceal.h"
 #include "jitter.h"
 #include "lag.h"
+#include "noise.h"
 #include "packets.h"
 #include "rt.h"
 
@@ -37,9 +38,8 @@ typedef struct rt_paced {
     uint32_t quiet_hops;
     float loudest;   /* mean square of a hop, falling */
     uint64_t stalling; /* samples at RT_RATE waited for in vain since sound was last heard */
-    float noise, noise_gain; /* comfort noise: asked for, and in the hop before */
-    float noise_last[2];
-    uint32_t seed;
+    float noise_asked; /* comfort noise where the sender is silent, linear */
+    rt_noise noise;
     double ppm; /* the resampler's */
 
     uint32_t surplus_count; /* of the resampler's, from the hop before */

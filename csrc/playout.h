@@ -20,7 +20,8 @@
  * (rt_playout_push_packet). `jitter` decides how long they are held and how fast they are played (jitter.h), packets.h puts them in order,
  * conceal.h makes up what is missing and lays every seam over, and the resampler is tuned to the drift of the sender's clock. What comes
  * doubled, late, or too far ahead for the capacity is discarded; what was lost was never pushed. Sound of a dead generation keeps its
- * time, in silence. An item ends when its end was pushed and each of its samples has left; the next packet then begins anew.
+ * time, in silence. What the resampler holds 60 ms after the sender fell silent is discarded too (1 or 3 ms). An item ends when its
+ * end was pushed and each of its samples has left; the next packet then begins anew.
  * start_ms and refill_ms are not used. The next paragraph is of the other two.
  *
  * Running dry. If the item was completed that is its end and nothing is altered. If not, it is an underrun: what was heard last is

@@ -198,15 +198,24 @@ static void play_all(rt_playout *p, hop *h, float speed)
 
 /* ---- states ---- */
 
-static void be(rt_playout *p, uint32_t state)
+static void be(rt_playout *p, uint32_t state) { set32(&p->state, state); }
+
+/* Nothing of what is over may be heard later: neither repeated, nor pushed out of the resampler. */
+static void be_silent(rt_playout *p)
 {
-    set32(&p->state, state);
-    if (state == RT_SILENT)
-        set32(&p->playing, 0);
+    be(p, RT_SILENT);
+    set32(&p->playing, 0);
+    rt_stretch_reset(&p->stretch);
+    rt_resample_reset(resampler(p));
+    rt_playout_drain_lag(p, &p->lag, 0, rt_playout_count_discarded);
+    paced_of(p)->surplus_count = 0;
+    paced_of(p)->stalling = 0;
 }
 
 static void note_underrun(rt_playout *p, hop *h, uint32_t missing)
 {
+    if (get32(&p->state) == RT_SILENT)
+        return; /* nothing was heard that could break off */
     h->starved = 1;
     paced_of(p)->stalling += missing;
     add64(&p->concealed, missing);
@@ -259,27 +268,6 @@ static void act(rt_playout *p, hop *h, const rt_jitter_decision *decision, int64
     fill_rest(p, h, action);
 }
 
-/* Voice, or noise the sender asks for where it is silent, along one ramp per hop. */
-static void add_noise(rt_playout *p, float *out, int quiet)
-{
-    rt_paced *paced = paced_of(p);
-    float from = paced->noise_gain, to = quiet ? paced->noise : 0.0f;
-    if (from == 0.0f && to == 0.0f)
-        return;
-    for (uint32_t i = 0; i < RT_HOP; i++) {
-        paced->seed ^= paced->seed << 13;
-        paced->seed ^= paced->seed >> 17;
-        paced->seed ^= paced->seed << 5;
-        float white = (float)(int32_t)paced->seed * (1.0f / 2147483648.0f);
-        /* three in a row: the telephone band, at the power of one with peaks at 1 */
-        float noise = white + paced->noise_last[0] + paced->noise_last[1];
-        paced->noise_last[1] = paced->noise_last[0];
-        paced->noise_last[0] = white;
-        out[i] += noise * (from + (to - from) * (float)(i + 1) / RT_HOP);
-    }
-    paced->noise_gain = to;
-}
-
 static void follow_drift(rt_playout *p)
 {
     rt_paced *paced = paced_of(p);
@@ -310,10 +298,10 @@ static void note_state(rt_playout *p, const hop *h)
         end_underrun(p);
         be(p, RT_PLAYING);
     } else if (!h->starved && get32(&p->state) != RT_SILENT && rt_conceal_lost(&paced->conceal) >= FADED_HOPS) {
-        paced->stalling = 0;
-        be(p, RT_SILENT);
-    } else if (paced->ended && paced->endings == 0) {
-        be(p, RT_SILENT);
+        be_silent(p);
+    } else if (paced->ended && paced->endings == 0 && get32(&p->state) != RT_SILENT) {
+        rt_conceal_reset(&paced->conceal); /* all is out, and nothing of it may be repeated later */
+        be_silent(p);
     }
 }
 
@@ -331,7 +319,7 @@ static void play_on(rt_playout *p, hop *h)
         act(p, h, &decision, run.hole);
     }
     note_state(p, h);
-    add_noise(p, h->out, decision.action == RT_JITTER_QUIET);
+    rt_noise_add(&paced->noise, h->out, decision.action == RT_JITTER_QUIET ? paced->noise_asked : 0.0f);
 }
 
 /* ---- an interruption ---- */
@@ -339,13 +327,10 @@ static void play_on(rt_playout *p, hop *h)
 static void cut_off(rt_playout *p, uint32_t dead)
 {
     rt_paced *paced = paced_of(p);
-    rt_resample_reset(resampler(p));
     rt_conceal_reset(&paced->conceal);
-    rt_stretch_reset(&p->stretch);
-    paced->surplus_count = 0;
-    paced->stalling = 0;
+    paced->noise.gain = 0.0f;
     rt_paced_void(p, dead);
-    be(p, RT_SILENT);
+    be_silent(p);
 }
 
 static void begin_fade(rt_playout *p)

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #define MOST_PACKETS_TAKEN 1024
+#define LOUDEST_NOISE_DB 10 /* below full scale: so loud its peaks are there */
 
 /* ---- memory ---- */
 
@@ -23,7 +24,6 @@ int rt_paced_init(rt_playout *p)
     rt_paced *paced = paced_of(p);
     const rt_jitter_config jitter = {p->rate_hz, p->config.max_delay_ms, p->config.patience};
     memset(paced, 0, sizeof *paced);
-    paced->seed = 1;
     rt_conceal_init(&paced->conceal);
     rt_lag_init(&paced->lag, RT_CONCEAL_DELAY / (RT_RATE / p->rate_hz));
     rt_packets_init(&paced->packets, store_frames(&p->config), frame_bytes(&p->config));
@@ -115,11 +115,11 @@ static void take_packet(rt_playout *p, const rt_paced_packet *packet, uint32_t d
         rt_jitter_rebase(&paced->jitter); /* what comes is another stream, wherever its clock stands */
     paced->ended = 0;
     rt_jitter_arrived(&paced->jitter, &packet->header, &placed);
-    if (packet->header.kind == RT_JITTER_NOISE)
-        paced->noise = packet->level >= 127 ? 0.0f : powf(10.0f, -(float)packet->level / 20.0f);
+    if (packet->header.kind == RT_JITTER_NOISE && !is_dead)
+        paced->noise_asked = packet->level >= 127 ? 0.0f : powf(10.0f, -fmaxf(packet->level, LOUDEST_NOISE_DB) / 20.0f);
     if (packet->header.kind != RT_JITTER_SOUND)
         return;
-    paced->noise = 0.0f;
+    paced->noise_asked = 0.0f;
     paced->came[packet->row] += packet->frames;
     place(p, packet, &placed, is_dead);
     p->read += packet->frames;
@@ -148,4 +148,5 @@ void rt_paced_void(rt_playout *p, uint32_t dead)
     for (uint32_t cursor = 0; rt_packets_void(&paced->packets, dead, &cursor, &was);)
         rt_paced_discard(p, was.row, was.frames);
     paced->voided = dead;
+    paced->noise_asked = 0.0f;
 }

@@ -61,7 +61,7 @@ static const floats jitter_floats[] = {
     FLOATS(rt_jitter, stats.jitter_ms), FLOATS(rt_jitter, stats.drift_ppm),
 };
 static const floats paced_floats[] = {
-    FLOATS(rt_paced, noise), FLOATS(rt_paced, noise_gain), FLOATS(rt_paced, noise_last), FLOATS(rt_paced, ppm),
+    FLOATS(rt_paced, noise_asked), FLOATS(rt_paced, noise.gain), FLOATS(rt_paced, noise.last), FLOATS(rt_paced, ppm),
     FLOATS(rt_paced, surplus), FLOATS(rt_paced, loudest),
 };
 static const floats stages_floats[] = {FLOATS(rt_stages, fade), FLOATS(rt_stages, was), FLOATS(rt_stages, will)};
