@@ -15,7 +15,7 @@ help:
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
 	@echo "make instructions  instructions per hop against bench/instructions.json (RECORD=1 writes it); needs valgrind"
-	@echo "make bench     speed and latency beside the peers, into bench/results.md"
+	@echo "make bench     speed, latency and sound beside the peers, into bench/results.md and plots (FULL=1: more runs)"
 	@echo "make clean     remove everything that was built"
 
 env: $(VENV)/ready
@@ -113,7 +113,8 @@ bench:
 	$(PYTHON) -m venv build/bench
 	build/bench/bin/python -m pip install -q --upgrade pip
 	build/bench/bin/python -m pip install -q -C build-dir=build/bench-core ".[bench]"
-	build/bench/bin/python bench/run.py
+	-build/bench/bin/python -m pip install -q --no-deps pipecat-ai
+	build/bench/bin/python bench/run.py $(if $(FULL),--full)
 
 clean:
 	rm -rf build dist out $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,14 +28,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from bench import plots
     from bench.links import Link, links
     from bench.policies import NetEq, Ours, Outcome, Policy, late, oracle, play, talk
 else:
+    import plots
     from links import Link, links
     from policies import NetEq, Ours, Outcome, Policy, late, oracle, play, talk
 
@@ -45,7 +47,7 @@ RUNS, TRACE_RUNS, LONG_RUNS = 48, 32, 8
 FIXED_MS = (60, 100, 200, 400)
 QUANTILES = (0.8, 0.9, 0.95, 0.98, 0.995)
 SMALL = 0.02  # per cent
-PLOT = Path(__file__).parent / "paced.svg"
+PLOT = plots.FOLDER / "paced.svg"
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "bargein": Ours,
@@ -180,42 +182,51 @@ def promise_lines(found: list[tuple[str, float, float]]) -> list[str]:
     ]
 
 
-def draw(path: Path, runs: int) -> None:
-    """The plane of delay and concealment: lower left is better."""
-    import matplotlib as mpl
+CURVES: dict[str, dict[str, Callable[[], Policy]]] = {
+    "bargein, over its one knob": {f"o{p}": functools.partial(Ours, p) for p in (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)},
+    "NetEQ, over its quantile": {f"n{q}": functools.partial(NetEq, False, q) for q in QUANTILES},
+    "NetEQ W, over its quantile": {f"w{q}": functools.partial(NetEq, True, q) for q in QUANTILES},
+}
+USUAL = ("o1.0", "n0.95", "w0.95")
 
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "paced"
-    from matplotlib import pyplot
 
-    curves: dict[str, dict[str, Callable[[], Policy]]] = {
-        "bargein": {f"o{p}": functools.partial(Ours, p) for p in (0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)},
-        "NetEQ": {f"n{q}": functools.partial(NetEq, False, q) for q in QUANTILES},
-        "NetEQ W": {f"w{q}": functools.partial(NetEq, True, q) for q in QUANTILES},
-    }
-    chosen = {"bargein": "o1.0", "NetEQ": "n0.95", "NetEQ W": "w0.95"}
+def draw_link(axis: Any, link: Link, runs: int) -> None:
+    """A curve for each kind of policy over its setting, its usual one marked; fixed delays as a dotted line."""
+    every = {name: make for curve in CURVES.values() for name, make in curve.items()}
+    outcomes = run_link(link, runs, 60, every).outcomes
+    styles = zip(CURVES.items(), (plots.OURS, *plots.PEERS), USUAL, strict=False)
+    for order, ((label, curve), colour, usual) in enumerate(styles):
+        points = [(outcomes[name].delay, outcomes[name].concealed) for name in curve]
+        axis.plot(*zip(*points, strict=True), "-", color=colour, label=label, linewidth=1.4, zorder=5 - order)
+        axis.plot(*zip(*points, strict=True), ".", color=colour, markersize=4, zorder=5 - order)
+        at = (outcomes[usual].delay, outcomes[usual].concealed)
+        axis.plot(*at, "o", color=colour, markersize=7, zorder=9 - order, clip_on=False)
+    longest = max(outcome.delay for outcome in outcomes.values())
+    fixed = np.linspace(0, 1.05 * longest, 60)
+    shares = [[late(link.arrivals(SEED + n, 60), delay) for delay in fixed] for n in range(runs)]
+    axis.plot(fixed, np.mean(shares, axis=0), ":", color="0.45", label="fixed delay, late packets lost")
+    top = max(outcome.concealed for outcome in outcomes.values())
+    axis.set(title=link.name, xlim=(0, 1.05 * longest), ylim=(0, max(0.1, 1.2 * top)))
+
+
+def draw(path: Path = PLOT, full: bool = False) -> Path:
+    """The plane of delay and concealment, one for each link: nearer to the corner is better."""
+    runs = 16 if full else 6
+    pyplot = plots.pyplot()
     found = links()
-    figure, axes = pyplot.subplots(math.ceil(len(found) / 2), 2, figsize=(10, 3 * math.ceil(len(found) / 2)))
+    figure, axes = pyplot.subplots(math.ceil(len(found) / 2), 2, figsize=(9, 2.6 * math.ceil(len(found) / 2) + 0.6))
     for link, axis in zip(found, axes.flat, strict=False):
-        every = {name: make for curve in curves.values() for name, make in curve.items()}
-        means = run_link(link, runs, 60, every)
-        for colour, (label, curve) in zip(("C3", "C0", "C2"), curves.items(), strict=True):
-            points = [(means.outcomes[name].delay, means.outcomes[name].concealed) for name in curve]
-            axis.plot(*zip(*points, strict=True), ".-", color=colour, label=label)
-            at = means.outcomes[chosen[label]]
-            axis.plot(at.delay, at.concealed, "o", color=colour)
-        fixed = np.linspace(10, axis.get_xlim()[1], 40)
-        shares = [[late(link.arrivals(SEED + n, 60), delay) for delay in fixed] for n in range(runs)]
-        axis.plot(fixed, np.mean(shares, axis=0), ":", color="0.5", label="fixed, late packets lost")
-        top = max(outcome.concealed for outcome in means.outcomes.values())
-        axis.set(title=link.name, ylim=(0, max(0.1, 1.1 * top)))
+        draw_link(axis, link, runs)
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
     for axis in axes[:, 0]:
-        axis.set_ylabel("concealed %")
-    for axis in axes[-1]:
-        axis.set_xlabel("mean added delay, ms")
-    axes.flat[0].legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+        axis.set_ylabel("concealed, % of the time")
+    for axis in axes.flat[len(found) - 2 : len(found)]:
+        axis.set_xlabel("mean delay above the fastest packet, ms")
+    axes.flat[0].plot([], [], "o", color="0.3", markersize=7, label="its usual setting")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="upper center", ncols=3)
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.55 / figure.get_figheight()))
+    return plots.save(figure, path)
 
 
 def main(quick: bool = False) -> list[Row]:
@@ -247,4 +258,4 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     print("\n\n".join(notes(arguments.quick, arguments.half)))
     if arguments.plot:
-        draw(arguments.plot, 4 if arguments.quick else 16)
+        draw(arguments.plot, not arguments.quick)

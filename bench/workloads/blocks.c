@@ -11,6 +11,8 @@
 #include "stages.h"
 #include "stretch.h"
 #include "vad.h"
+#include "voicing.h"
+#include "volume.h"
 #include "workload.h"
 
 static void *block; /* the one that is counted */
@@ -104,6 +106,18 @@ static void vad(uint32_t hop)
     rt_vad_process(block, voice_hop(RT_RATE, hop));
 }
 
+static void begin_voicing(const void *option)
+{
+    (void)option;
+    block = memory(rt_voicing_size());
+    rt_voicing_init(block);
+}
+
+static void voicing(uint32_t hop)
+{
+    rt_voicing_process(block, voice_hop(RT_RATE, hop));
+}
+
 /* Speech in the middle of the cycle. */
 static float probability(uint32_t hop)
 {
@@ -127,7 +141,7 @@ static void gate(uint32_t hop)
 static void begin_interrupt(const void *option)
 {
     (void)option;
-    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 100, 300};
+    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 300, 0.6f, 30, 320};
     block = memory(rt_interrupt_size());
     rt_interrupt_init(block, &config);
 }
@@ -135,7 +149,8 @@ static void begin_interrupt(const void *option)
 static void interrupt(uint32_t hop)
 {
     rt_interrupt_result result;
-    rt_interrupt_process(block, probability(hop), hop / CYCLE + 1, hop / CYCLE + 1, &result);
+    uint32_t generation = hop / CYCLE + 1;
+    rt_interrupt_process(block, probability(hop), 0.8f, generation, generation, &result);
 }
 
 /* ---- stages ---- */
@@ -174,6 +189,19 @@ static rt_edge edge_state;
 static void hop_in_out(uint32_t hop)
 {
     memcpy(out, voice_hop(RT_RATE, hop), RT_HOP * sizeof *out);
+}
+
+static void begin_volume(const void *option)
+{
+    (void)option;
+    block = memory(rt_volume_size());
+    rt_volume_init(block, 10);
+}
+
+/* Ducked half of the time, and so loud in the other that the limiter acts. */
+static void volume(uint32_t hop)
+{
+    rt_volume_process(block, out, hop / 20 % 2 ? 0.1f : 4.0f);
 }
 
 static void edge(uint32_t hop)
@@ -277,9 +305,11 @@ const workload block_workloads[] = {
     {"g711 mu-law to A-law", begin_g711, CONVERSION(RT_G711_ULAW_TO_ALAW), g711, code_hop, NULL},
     {"ring, write and read", begin_ring, NULL, ring, NULL, NULL},
     {"vad", begin_vad, NULL, vad, NULL, NULL},
+    {"voicing", begin_voicing, NULL, voicing, NULL, NULL},
     {"gate", begin_gate, NULL, gate, NULL, NULL},
     {"interrupt", begin_interrupt, NULL, interrupt, NULL, NULL},
     {"stages, swapping", begin_stages, NULL, stages, swap, NULL},
+    {"volume", begin_volume, NULL, volume, hop_in_out, NULL},
     {"edge", begin_pcm, NULL, edge, hop_in_out, NULL},
     {"stretch at 0.94", begin_stretch, SPEED(0.94f), stretch, fill, NULL},
     {"stretch at 1.06", begin_stretch, SPEED(1.06f), stretch, fill, NULL},

@@ -2,6 +2,7 @@
  *
  * A reply is queued in deltas of 50 ms, never much ahead, so that it is played slowed down; after 0.6 s a person speaks
  * into it for 0.8 s: a duck, the confirmed interruption, the fade, what was held is sent at once; then the next reply.
+ * To the paced policy the reply comes as packets of 20 ms, some of them late and some lost.
  * A stage runs in each half, the volume is not 1, and the gate sends silence between the speech. With `busy` 0 nothing
  * is said and nothing is played. To count another playout policy, add rows with another `playout`.
  */
@@ -14,6 +15,8 @@ typedef struct call {
     int policy; /* enum rt_playout_policy */
     int busy;
 } call;
+
+enum { ENDS = 90 }; /* hop of the cycle in which the server has heard of the interruption and sends no more */
 
 static const call *now;
 static rt_duplex *duplex;
@@ -48,11 +51,19 @@ static void begin(const void *option)
         .records_ms = 2000,
         .speech_threshold = 0.5f,
         .duck_gain = 0.25f,
+        .ramp_ms = 10,
         .wakeup_descriptor = -1,
         .wakeup_records = 1,
         .gate = {RT_GATE_SILENCE, 0.5f, 0.3f, 200, 200, 0},
-        .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 300},
-        .playout = {.format = now->format, .capacity_frames = wire * 5, .fade_ms = 20, .policy = now->policy},
+        .interrupt = {RT_POLICY_EITHER, 0.5f, 120, 300, 0.6f, 30, 320},
+        .playout = {
+            .format = now->format,
+            .capacity_frames = wire * 5,
+            .fade_ms = 20,
+            .policy = now->policy,
+            .max_delay_ms = 2000,
+            .patience = 1.0f,
+        },
     };
     duplex = memory(rt_duplex_size(&config));
     if (rt_duplex_init(duplex, &config) != RT_OK)
@@ -67,6 +78,27 @@ static const int16_t *microphone(uint32_t hop)
 {
     uint32_t place = hop % CYCLE;
     return now->busy && place >= 60 && place < 140 ? voice_hop_int16(now->rate, hop) : silence;
+}
+
+static void push_delta(rt_playout *playout, uint32_t hop, uint32_t wire)
+{
+    if (rt_playout_waiting(playout) >= wire / 20)
+        return;
+    for (uint32_t i = 0; i < 5; i++) /* of G.711 any byte is sound */
+        rt_playout_push(playout, item, item, voice_hop_int16(wire, hop + i), wire / 100);
+}
+
+/* Packet n is sent in hop 2 n. Of every 40 one is lost, and one is 80 ms late and those behind it with it. */
+static void push_packets(rt_playout *playout, uint32_t hop, uint32_t wire)
+{
+    static uint32_t next;
+    uint32_t frames = wire / 50;
+    rt_playout_clock(playout, (int64_t)hop * 10000);
+    for (; next * 2 + (next % 40 == 30 ? 8 : 0) <= hop; next++) {
+        rt_jitter_packet packet = {(int64_t)hop * 10000, 1, next * frames, frames, (uint16_t)next, RT_JITTER_SOUND};
+        if (next % 40 != 10)
+            rt_playout_push_packet(playout, item, item, &packet, voice_hop_int16(wire, next * 2), frames);
+    }
 }
 
 /* The loop thread: what was read, and the next delta of a reply that is interrupted in its first second. */
@@ -85,11 +117,10 @@ static void loop_thread(uint32_t hop)
             rt_playout_retire(playout, item);
         rt_playout_open(playout, ++item);
     }
-    if (rt_playout_waiting(playout) < wire / 20)
-        for (uint32_t i = 0; i < 5; i++) { /* of G.711 any byte is sound */
-            const void *delta = voice_hop_int16(wire, hop + i);
-            rt_playout_push(playout, item, item, delta, wire / 100);
-        }
+    if (now->policy == RT_PLAYOUT_PACED)
+        push_packets(playout, hop, wire);
+    else if (hop % CYCLE < ENDS)
+        push_delta(playout, hop, wire);
 }
 
 static void capture(uint32_t hop)
@@ -129,6 +160,8 @@ const workload half_workloads[] = {
     {"both halves, 48 kHz, pcm", begin, CALL(48000, RT_PCM16, BURST, 1), both, loop_thread, NULL},
     {"both halves, 48 kHz, pcmu", begin, CALL(48000, RT_ULAW, BURST, 1), both, loop_thread, NULL},
     {"both halves, 44.1 kHz, pcma", begin, CALL(44100, RT_ALAW, BURST, 1), both, loop_thread, NULL},
+    {"both halves, 48 kHz, pcm, paced", begin, CALL(48000, RT_PCM16, RT_PLAYOUT_PACED, 1), both, loop_thread, NULL},
+    {"both halves, 48 kHz, pcmu, paced", begin, CALL(48000, RT_ULAW, RT_PLAYOUT_PACED, 1), both, loop_thread, NULL},
     {"both halves, 48 kHz, pcm, fixed", begin, CALL(48000, RT_PCM16, RT_PLAYOUT_FIXED, 1), both, loop_thread, NULL},
     {"both halves, 48 kHz, pcm, silence", begin, CALL(48000, RT_PCM16, BURST, 0), both, loop_thread, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},

@@ -1,4 +1,4 @@
-/* Runs one workload: `workloads NAME HOPS`; without arguments lists their names. See workload.h. */
+/* Runs one workload, or all in turn: `workloads NAME|all HOPS`; without arguments lists their names. See workload.h. */
 #include "workload.h"
 
 #include "pcm.h"
@@ -15,6 +15,19 @@ static struct {
     float *sound;
     int16_t *whole;
 } voices[MOST_RATES];
+
+static void *block_memory;
+
+static void *aligned(size_t bytes)
+{
+    size_t whole = RT_ALIGN64(bytes + 1);
+    return memset(aligned_alloc(64, whole), 0, whole);
+}
+
+void *memory(size_t bytes)
+{
+    return block_memory = aligned(bytes);
+}
 
 static double pulses(double t)
 {
@@ -47,8 +60,8 @@ static int voice_at(uint32_t rate)
     if (voices[n].rate == 0) {
         uint32_t frames = rate * 2;
         voices[n].rate = rate;
-        voices[n].sound = memory(frames * sizeof(float));
-        voices[n].whole = memory(frames * sizeof(int16_t));
+        voices[n].sound = aligned(frames * sizeof(float));
+        voices[n].whole = aligned(frames * sizeof(int16_t));
         speak(rate, voices[n].sound, frames);
         rt_pcm_from_float(voices[n].sound, voices[n].whole, frames);
     }
@@ -86,19 +99,22 @@ static void run(const workload *w, uint32_t hops)
         if (w->after)
             w->after(hop);
     }
+    free(block_memory);
+    block_memory = NULL;
 }
 
 int main(int count, char **arguments)
 {
     const workload *const tables[] = {block_workloads, half_workloads};
+    int found = 0;
     for (size_t n = 0; n < 2; n++)
         for (const workload *w = tables[n]; w->name; w++) {
-            if (count < 3) {
+            int chosen = count == 3 && (strcmp(arguments[1], w->name) == 0 || strcmp(arguments[1], "all") == 0);
+            if (count < 3)
                 puts(w->name);
-            } else if (strcmp(w->name, arguments[1]) == 0) {
+            else if (chosen)
                 run(w, (uint32_t)strtoul(arguments[2], NULL, 10));
-                return 0;
-            }
+            found += chosen;
         }
-    return count < 3 ? 0 : 1;
+    return count >= 3 && found == 0;
 }

@@ -25,12 +25,8 @@ typedef struct workload {
 
 extern const workload block_workloads[], half_workloads[]; /* each ends with a row without a name */
 
-/* Memory of a block, 64-byte aligned and zeroed; kept until the program ends. */
-static inline void *memory(size_t bytes)
-{
-    size_t whole = RT_ALIGN64(bytes + 1);
-    return memset(aligned_alloc(64, whole), 0, whole);
-}
+/* Memory of a block, 64-byte aligned and zeroed, until the workload ends; one workload has one. */
+void *memory(size_t bytes);
 
 /* Hop `hop` of a synthetic voice at `rate` (120 Hz pulses through two formants, four syllables a second), of 2 s. */
 const float *voice_hop(uint32_t rate, uint32_t hop);
