@@ -39,12 +39,14 @@ static float full_volume(const rt_duplex *d)
     return value;
 }
 
-/* Whether the queue stands still: on hold and faded out. While all of it is latched it moves on, since it can only be discarded. */
+/* Whether the queue stands still: on hold, and faded out or silent anyway. While all of it is latched it moves on, since it can only be
+ * discarded. */
 static int paused(rt_duplex *d, rt_playout *playout, uint32_t latch)
 {
+    rt_playback *p = &d->playback;
     uint32_t host = atomic_load_explicit(&playout->host_latch, memory_order_acquire);
-    return atomic_load_explicit(&d->hold, memory_order_acquire) && rt_volume_gain(rt_duplex_part(d, d->playback.volume_offset)) == 0.0f &&
-           (latch > host ? latch : host) < rt_playout_newest(playout);
+    int quiet = rt_volume_gain(rt_duplex_part(d, p->volume_offset)) == 0.0f || atomic_load_explicit(&p->playing, memory_order_relaxed) == 0;
+    return atomic_load_explicit(&d->hold, memory_order_acquire) && quiet && (latch > host ? latch : host) < rt_playout_newest(playout);
 }
 
 /* Duck, volume and hold. `before`: generation of the hop before. `staged`: stages may sound while the queue is silent, so the gain must

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import clock
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
-from engine.conversation import Conversation, Observer, OpenConnection, Settings, converse
+from engine.conversation import Activation, Conversation, Observer, OpenConnection, Settings, converse
 from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
 from engine.service import OPENAI, CertificateAuthority, key_for, key_headers, socket_url, tls
@@ -42,6 +42,7 @@ def connect(
     frame_ms: int | None = None,
     capture_stages: Sequence[Stage] = (),
     playback_stages: Sequence[Stage] = (),
+    activation: Activation | None = None,
     responder: str | Responder = "echo",
     observer: Observer | None = None,
 ) -> AbstractAsyncContextManager[Conversation]:
@@ -59,7 +60,9 @@ def connect(
     the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both ways.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
-    `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. Entering the block
+    `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. `activation` is an async
+    function that opens the microphone, which begins muted, at a button or a wake word: it gets the conversation, runs
+    as long as that, and uses `push_to_talk`, or `unmute` and `mute`. Entering the block
     raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
     """
     if call_id is not None:
@@ -76,6 +79,7 @@ def connect(
         capture_stages=capture_stages,
         playback_stages=playback_stages,
         call=call_id is not None,
+        activation=activation,
     )
     transcription = settings.session.get("type") == "transcription"
     target = server_url(url, key, model, call_id=call_id, transcription=transcription)

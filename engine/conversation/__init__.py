@@ -3,16 +3,34 @@
 meeting.py       connect, agree, start the sound, end all of it
 handshake.py     the agreement on a session, before any sound
 conversation.py  the three tasks and what they do with what happens
+controls.py      what an application may do to it: say, play, mute, hold, interrupt, commit
+commits.py       commits that wait for their sound; local.py the application's own sounds
 replies.py       the model's sound, barge-in, truncation
 ending.py        when the conversation of a file is over
 turns.py         what is told of each turn; feed.py how it is handed over; observer.py who may look on
 settings.py      what was asked
 """
 
+from engine.conversation.commits import Commit, CommitOutcome
+from engine.conversation.controls import Activation, Spoken
 from engine.conversation.conversation import Conversation
+from engine.conversation.local import LocalSound, Played
 from engine.conversation.meeting import OpenConnection, converse
 from engine.conversation.observer import Observer
 from engine.conversation.settings import Settings
 from engine.conversation.turns import Turn
 
-__all__ = ["Conversation", "Observer", "OpenConnection", "Settings", "Turn", "converse"]
+__all__ = [
+    "Activation",
+    "Commit",
+    "CommitOutcome",
+    "Conversation",
+    "LocalSound",
+    "Observer",
+    "OpenConnection",
+    "Played",
+    "Settings",
+    "Spoken",
+    "Turn",
+    "converse",
+]

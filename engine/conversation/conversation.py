@@ -9,22 +9,23 @@ into the C queue and from the C ring to the wire. A stalled network or a busy lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
-
-import msgspec
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TypeVar
 
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
+from engine.conversation.commits import Commits
+from engine.conversation.controls import Controls
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
 from engine.conversation.framing import Framer
 from engine.conversation.freshness import fresh
+from engine.conversation.local import LocalSounds
 from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Sound
-from engine.errors import ConnectionLost, EngineError, LocalProtocolError, RemoteProtocolError
+from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
 from engine.realtime import Protocol, Role, Slot, Verdict, wire
 from engine.realtime import events as ev
 from engine.transport import Connection
@@ -38,13 +39,13 @@ SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
 T = TypeVar("T")
 
 
-class Conversation:
+class Conversation(Controls):
     """A running conversation. Made by `engine.connect`; one loop, one thread.
 
-    `turns` and `events` tell what happens; `send`, `interrupt`, `mute` and `set_volume` act; `session`, `anomalies`
-    and `stats` show, and `left_out_ms` counts captured sound that a stalled network made too old to be sent. `start`,
-    `take` and `stop` belong to what made it. `sound.duplex` is the C core's face, and `time_map` tells when sent sound
-    was captured.
+    `turns` and `events` tell what happens; `say`, `play`, `mute`, `hold`, `volume`, `interrupt`, `push_to_talk`,
+    `commit` and `send` act; `session`, `anomalies` and `stats` show, and `left_out_ms` counts captured sound that a
+    stalled network made too old to be sent. `start`, `take` and `stop` belong to what made it. `sound.duplex` is the C
+    core's face, and `time_map` tells when sent sound was captured.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class Conversation:
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._replies = Replies(sound.duplex.queue, protocol, self._queue)
-        self._framer = Framer(settings.audio_format.bytes_per_ms, settings.frame_ms)
+        self._local = LocalSounds(sound.duplex.queue, self._replies.inlet, lambda: self._replies.arriving)
+        bytes_per_ms = settings.audio_format.bytes_per_ms
+        self._commits = Commits(Framer(bytes_per_ms, settings.frame_ms), bytes_per_ms, self._send_now)
         self._user_turns = UserTurns()
         self._user_turns.transcribing = transcribes(protocol.effective)
         self._turns: Feed[Turn] = Feed(MAX_UNREAD_TURNS)
@@ -69,6 +72,7 @@ class Conversation:
         self._failure: EngineError | None = None
         self._failure_seen = False
         self._lost: ConnectionLost | None = None
+        self._on_hold, self._muted, self._volume = False, settings.activation is not None, 1.0
         self._ending = Ending(sound, protocol, self._replies, self._user_turns, settings, self._loop.time())
 
     # ---- for the caller
@@ -98,42 +102,6 @@ class Conversation:
             self._failure_seen = True
             raise
 
-    def send(self, event: ev.AnyEvent | Mapping[str, Any]) -> None:
-        """Send any client event, typed or as a mapping in the wire's shape. Returns at once; not to be awaited.
-
-            text = {"type": "input_text", "text": "What time is it?"}
-            item = {"type": "message", "role": "user", "content": [text]}
-            conversation.send(events.ConversationItemCreate(item=item))
-            conversation.send(events.ResponseCreate())
-
-        A `response.create` waits for the end of the response that is under way; the newest one that waits counts.
-        Raises `LocalProtocolError`, and sends nothing, when it is no event or the session's state does not allow it.
-        """
-        if isinstance(event, Mapping):
-            event = _typed(event)
-        if isinstance(event, ev.ResponseCreate):
-            self._protocol.request_response(event)
-            self._writable.set()
-            return
-        if isinstance(event, ev.InputAudioBufferCommit):
-            self._take_records(flush=True)  # what was said before the commit belongs before it
-        self._queue(event)
-
-    def interrupt(self) -> None:
-        """Stop the reply now, as a barge-in would, and tell the server how much of it was heard."""
-        self._interrupt(self.sound.duplex.queue.newest)
-        self._cancel()
-        if self._settings.call and self._lost is None:
-            self._queue(ev.OutputAudioBufferClear())  # the server plays the sound, so the server drops it
-
-    def mute(self, on: bool = True) -> None:
-        """Silence is heard and sent in place of the microphone, so that an open turn ends."""
-        self.sound.duplex.set_mute(on)
-
-    def set_volume(self, volume: float) -> None:
-        """Loudness of the replies, linear, 0 to 4; 1 leaves them as they are. Raises `ConfigError` outside."""
-        self.sound.duplex.set_volume(volume)
-
     @property
     def session(self) -> dict[str, object]:
         """The configuration in force, as the server reported it."""
@@ -157,6 +125,7 @@ class Conversation:
                 self._hear(event)
             for turn in self._replies.settle():
                 self._turns.put(turn)
+            self._local.settle()
             self._writable.set()
             if self._lost is None:
                 over = self._ending.reached(self._loop.time())
@@ -191,17 +160,17 @@ class Conversation:
                     return
             await self._writable.wait()
 
-    def _take_records(self, flush: bool = False) -> None:
+    def _take_records(self) -> None:
         """Captured sound becomes append events. While the network stalls it stays in the C ring, which is bounded; what
         has become too old there is left out.
         """
+        settled = self.sound.duplex.capture_stats().settled  # first: what it speaks of is in the ring by then
         waiting = self.sound.duplex.read_records()
         records = fresh(waiting, self.sound.seconds, self._settings.oldest_s)
         self.left_out_ms += 10 * (len(waiting) - len(records))
         if len(records):
             self.time_map.add(records)
-        for frame in self._framer.cut(records, flush):
-            self._protocol.send(ev.InputAudioBufferAppend(audio=frame))
+        self._commits.append(records, settled)
 
     # ---- what happens
 
@@ -260,6 +229,8 @@ class Conversation:
             case ev.InputAudioBufferSpeechStarted():
                 self._speech_started()
             case ev.InputAudioBufferSpeechStopped() | ev.InputAudioBufferCommitted():
+                if isinstance(event, ev.InputAudioBufferCommitted):
+                    self._commits.committed(event)
                 self.sound.duplex.set_turn_open(False)
                 self._replies.turn_ended()
                 self._ending.turn_ended(self._loop.time())
@@ -267,6 +238,7 @@ class Conversation:
                 self._user_turns.transcribing = transcribes(self._protocol.effective)
             case ev.Error():
                 self._ending.answered()
+                self._commits.error(event)
 
     def _speech_started(self) -> None:
         self.sound.duplex.set_turn_open(True)
@@ -278,6 +250,7 @@ class Conversation:
 
     def _interrupt(self, generation: int) -> None:
         self._replies.interrupt(generation)
+        self._local.interrupt()
 
     def _cancel(self) -> None:
         self._protocol.withdraw_request()
@@ -310,6 +283,7 @@ class Conversation:
             self._interrupt(self.sound.duplex.queue.newest)
         self._protocol.close()
         self._replies.abandon()
+        self._commits.abandon()
         self._writable.set()
 
     def _finish(self, failure: EngineError | None = None) -> None:
@@ -317,12 +291,24 @@ class Conversation:
             return
         self._failure = failure
         self._over.set()
+        self._commits.abandon()
+        self._local.abandon()
         self._turns.close(failure)
         self._events.close(failure)
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Start the three tasks in the conversation's group."""
-        return [tasks.create_task(self._guarded(task)) for task in (self._listen, self._read, self._write)]
+        """Start the three tasks in the conversation's group, and what opens the microphone."""
+        parts = [self._listen, self._read, self._write] + ([self._activate] if self._settings.activation else [])
+        return [tasks.create_task(self._guarded(part)) for part in parts]
+
+    async def _activate(self) -> None:
+        assert self._settings.activation is not None
+        try:
+            await self._settings.activation(self)
+        except EngineError:
+            raise
+        except Exception as failure:
+            raise EngineError(f"what opens the microphone failed: {failure!r}") from failure
 
     async def _guarded(self, task: Callable[[], Coroutine[None, None, None]]) -> None:
         """What goes wrong in a task ends the conversation, and is told to whoever follows it."""
@@ -335,11 +321,3 @@ class Conversation:
         """End the feeds. Returns the failure that no reader of a feed has been told of yet."""
         self._finish()
         return None if self._failure_seen else self._failure
-
-
-def _typed(event: Mapping[str, Any]) -> ev.AnyEvent:
-    """A client event given in the wire's shape."""
-    try:
-        return wire.decode(msgspec.json.encode(dict(event)), Role.CLIENT)
-    except (RemoteProtocolError, TypeError) as problem:
-        raise LocalProtocolError(f"cannot send this mapping: {problem}") from None

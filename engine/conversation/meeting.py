@@ -39,6 +39,7 @@ async def converse(
             settings.queue_s,
             settings.capture_stages,
             settings.playback_stages,
+            muted=settings.activation is not None,
         )
         sound = await stack.enter_async_context(endpoint.open(sound_settings))
         conversation = Conversation(sound, connection, protocol, settings, observer)

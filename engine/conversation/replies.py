@@ -178,6 +178,13 @@ class Replies:
         return self.queue.waiting > 0 or self.inlet.waiting_bytes > 0 or self.queue.stats().state != "silent"
 
     @property
+    def arriving(self) -> bool:
+        """Whether a reply has begun to sound and more of it is to come."""
+        return any(
+            reply.generation > self._dead and set(reply.sounds) - reply.whole for reply in self._replies.values()
+        )
+
+    @property
     def unsettled(self) -> bool:
         """Whether any reply is not settled."""
         return bool(self._replies)

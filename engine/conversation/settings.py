@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 from engine.conversation.framing import checked_frame_ms
 from engine.conversation.freshness import checked_oldest_s
+
+if TYPE_CHECKING:
+    from engine.conversation.controls import Activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Settings:
     `frame_ms`, 10 to 200, is the length of every `input_audio_buffer.append`; None sends all that waits.
     `call` is the sideband of a call: the server has the sound, and what follows from it (truncation) is its business.
     `oldest_s`, 1 to 5, is the age beyond which captured sound that could not be sent is left out.
+    With `activation` the microphone is muted at first, and what this opens it with runs beside the conversation.
     `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
     for a reply that the server owes.
     """
@@ -32,6 +36,7 @@ class Settings:
     playback_stages: Sequence[Stage] = ()
     call: bool = False
     oldest_s: float = 5.0
+    activation: Activation | None = None
     handshake_s: float = 15.0
     answer_s: float = 30.0
 

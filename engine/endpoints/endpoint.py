@@ -21,9 +21,11 @@ class SoundSettings:
     queue_s: float = 120.0
     capture_stages: Sequence[Stage] = ()
     playback_stages: Sequence[Stage] = ()
+    muted: bool = False
 
     def dress(self, duplex: Duplex) -> Duplex:
-        """Put the stages into a new duplex, before its sound runs."""
+        """Put the stages into a new duplex, and close its microphone if asked, before its sound runs."""
+        duplex.set_mute(self.muted)
         duplex.set_stages("capture", self.capture_stages)
         duplex.set_stages("playback", self.playback_stages)
         return duplex
