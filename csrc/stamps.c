@@ -9,6 +9,7 @@
 #define MOST_STEP_S 0.25
 #define BANDWIDTH_HZ 0.2
 #define FAST_HZ 1.0
+#define WANDER_S 0.01 /* by which a sound server's estimate moves in seconds, unseen by the deviation (PulseAudio: 8 ms) */
 #define GIVE_UP 50 /* blocks of disagreement: take the newest stamp as it is */
 
 void rt_stamps_init(rt_stamps *s, uint32_t rate_hz, int may_be_surplus)
@@ -140,7 +141,7 @@ static void measure(rt_stamps *s)
     s->stats.deviation = s->deviation;
     if (!s->settled || due < 1.0)
         return;
-    double error = 1e6 * (3.0 * s->deviation + s->wander + 0.0001) / due;
+    double error = 1e6 * (3.0 * s->deviation + s->wander + WANDER_S) / due;
     if (s->stats.ppm_error != 0.0 && error > s->stats.ppm_error)
         return; /* known better from before the last gap */
     s->stats.ppm = 1e6 * (due / took - 1.0);

@@ -6,7 +6,7 @@
 
 connect        a conversation with a server of your choice, or the one inside
 Conversation   what connect yields; Turn, what it tells
-WavFile        a file as one end of the conversation; Memory, samples as one end
+Device         microphone and loudspeaker as one end of the conversation; WavFile, a file; Memory, samples
 BargeIn, Gate  how the ears behave; AudioFormat, how sound travels
 errors         EngineError and what is below it; events, every event of the protocol
 """
@@ -14,8 +14,8 @@ errors         EngineError and what is below it; events, every event of the prot
 from engine import errors
 from engine.audio import AudioFormat, BargeIn, Gate, GateMode, Policy
 from engine.conversation import Conversation, Turn
-from engine.endpoints import Endpoint, Memory, WavFile
-from engine.errors import ConfigError, EngineError, MediaError, ProtocolError, TransportError
+from engine.endpoints import Device, Endpoint, Memory, WavFile
+from engine.errors import ConfigError, DeviceError, EngineError, MediaError, ProtocolError, TransportError
 from engine.front import connect
 from engine.realtime import events
 
@@ -26,6 +26,8 @@ __all__ = [
     "BargeIn",
     "ConfigError",
     "Conversation",
+    "Device",
+    "DeviceError",
     "Endpoint",
     "EngineError",
     "Gate",

@@ -13,9 +13,9 @@ import engine
 
 # Taking a name away breaks somebody's program; adding one is a decision. Either is made here as well.
 PROMISED = [
-    "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Endpoint", "EngineError", "Gate", "GateMode",
-    "MediaError", "Memory", "Policy", "ProtocolError", "TransportError", "Turn", "WavFile", "__version__", "connect",
-    "errors", "events",
+    "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Device", "DeviceError", "Endpoint", "EngineError",
+    "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "TransportError", "Turn", "WavFile",
+    "__version__", "connect", "errors", "events",
 ]  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_the_front_tells_of_each_thing_it_gives() -> None:
         "connect",
         "Conversation",
         "Turn",
+        "Device",
         "WavFile",
         "Memory",
         "BargeIn",
@@ -69,7 +70,7 @@ def test_the_front_tells_of_each_thing_it_gives() -> None:
 
 
 def test_errors_have_one_root_and_three_kinds() -> None:
-    for name in ("ConfigError", "MediaError", "ProtocolError", "TransportError"):
+    for name in ("ConfigError", "DeviceError", "MediaError", "ProtocolError", "TransportError"):
         assert issubclass(getattr(engine, name), engine.EngineError)
 
 

@@ -53,8 +53,8 @@ static void test_drops(double jitter, double ppm, uint32_t rate, uint32_t frames
     }
     events = 0;
     CHECK_EQUAL(seconds(&w, &s, frames, 20.0, &events), 0);
-    CHECK_NEAR(s.stats.ppm, ppm, s.stats.ppm_error);
-    CHECK(s.stats.ppm_error < 200.0);
+    CHECK_NEAR(s.stats.ppm, ppm, fmin(s.stats.ppm_error, 50.0));
+    CHECK(s.stats.ppm_error < 700.0); /* after 20 s; 10 ms of wander allowed for */
     CHECK_EQUAL(s.stats.gaps, 9);
 }
 

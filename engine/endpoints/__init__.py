@@ -1,8 +1,21 @@
-"""Where sound comes from and goes to: files and memory; devices and telephone legs join them here."""
+"""Where sound comes from and goes to: sound devices, files and memory; telephone legs join them here."""
 
 from engine.endpoints.clocked import Memory
+from engine.endpoints.device import Device
 from engine.endpoints.elsewhere import Elsewhere
 from engine.endpoints.endpoint import Endpoint, Sound, SoundSettings
+from engine.endpoints.supervised import DeviceEvent, DeviceSound, Opened
 from engine.endpoints.wavfile import WavFile
 
-__all__ = ["Elsewhere", "Endpoint", "Memory", "Sound", "SoundSettings", "WavFile"]
+__all__ = [
+    "Device",
+    "DeviceEvent",
+    "DeviceSound",
+    "Elsewhere",
+    "Endpoint",
+    "Memory",
+    "Opened",
+    "Sound",
+    "SoundSettings",
+    "WavFile",
+]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from engine import clock
 from engine.audio import Duplex, DuplexConfig, Pacer
 from engine.endpoints.endpoint import SoundSettings
+from engine.endpoints.wakeup import Wakeup
 
 Sink = Callable[[NDArray[np.int16]], None]
 """Takes what was heard and played: int16 of shape (frames, 2), microphone and loudspeaker."""
@@ -37,27 +37,17 @@ def duplex_config(rate: int, settings: SoundSettings, wakeup_descriptor: int = -
 class _Paced:
     """A Sound on a pacer thread."""
 
-    def __init__(self, duplex: Duplex, pacer: Pacer, frames: int, sink: Sink, wakeup: int) -> None:
+    def __init__(self, duplex: Duplex, pacer: Pacer, frames: int, sink: Sink, wakeup: Wakeup) -> None:
         self.duplex = duplex
         self.pacer = pacer
         self._frames = frames
         self._sink = sink
         self._wakeup = wakeup
-        self._woken = asyncio.Event()
 
     async def wait(self, timeout: float) -> None:
         self.duplex.arm()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._woken.wait()
-        self._woken.clear()
+        await self._wakeup.wait(timeout)
         self.drain()
-
-    def on_wakeup(self) -> None:
-        """The pipe has bytes: something can be read."""
-        with suppress(BlockingIOError):
-            os.read(self._wakeup, 4096)
-        self._woken.set()
 
     def drain(self) -> None:
         """Hand over what was heard and played."""
@@ -138,26 +128,16 @@ async def play(
             virtual.task.cancel()
             await asyncio.wait([virtual.task])
         return
-    async with AsyncExitStack() as stack:
-        reading, writing = _pipe(stack)
-        duplex = settings.dress(Duplex(duplex_config(rate, settings, writing)))
+    with ExitStack() as stack:
+        wakeup = Wakeup()
+        stack.callback(wakeup.close)
+        duplex = settings.dress(Duplex(duplex_config(rate, settings, wakeup.descriptor)))
         pacer = Pacer(duplex, samples, speed=speed)
-        paced = _Paced(duplex, pacer, len(samples), sink, reading)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(reading, paced.on_wakeup)
-        stack.callback(loop.remove_reader, reading)
+        paced = _Paced(duplex, pacer, len(samples), sink, wakeup)
         stack.callback(paced.drain)
         stack.callback(pacer.stop)  # first of all: nothing is given back under a running thread
         pacer.start()
         yield paced
-
-
-def _pipe(stack: AsyncExitStack) -> tuple[int, int]:
-    reading, writing = os.pipe()
-    for end in (reading, writing):
-        os.set_blocking(end, False)
-        stack.callback(os.close, end)
-    return reading, writing
 
 
 class Memory:

@@ -1,0 +1,131 @@
+"""A sound device as one end of a conversation: a microphone and a loudspeaker, by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+
+from engine import clock
+from engine.audio import Duplex, DuplexConfig
+from engine.audio.checks import checked
+from engine.endpoints.endpoint import SoundSettings
+from engine.endpoints.negotiate import Wishes, negotiate, pair
+from engine.endpoints.portaudio import DeviceEntry, StreamPlan, checked_name, devices
+from engine.endpoints.supervised import DeviceEvent, DeviceSound, Patience, in_thread, open_streams
+from engine.endpoints.wakeup import Wakeup
+from engine.errors import ConfigError, DeviceError
+
+
+class Device:
+    """The microphone and loudspeaker of this machine, or of its sound server.
+
+    `microphone` and `loudspeaker` are names, patterns (`*`, `?`) or parts of names (`Device.list()` shows them), None
+    the system's default. Opened is what the devices offer, int16 at 48 kHz first, or `rate` alone; one stream where
+    both share a clock, else two (`one_stream` decides it otherwise). `microphone_channel` counts from 0 and takes
+    that channel alone; `loudspeaker_channels` are those that sound, the rest is silent. `block_ms` 1..100;
+    `latency_ms` 1..2000, None for the device's low one, or 100 behind a sound server, which loses sound below that.
+
+    `priority` 1..99 asks for SCHED_FIFO for the audio thread, 0 does not; a refusal is reported in `Opened.realtime`.
+
+    A device that dies or is unplugged is told to `on_event` (called on the loop thread) and reopened by name when it
+    returns; the conversation goes on. While it is away silence is sent, and the reply waits for `hold_s`, then it is
+    cut off. With `reopen=False` its death ends the conversation with `DeviceError`. Several may be open.
+
+    Needs the extra `device` and PortAudio: entering raises `MissingExtraError` or `DeviceError`, with the remedy.
+    """
+
+    def __init__(
+        self,
+        microphone: str | None = None,
+        loudspeaker: str | None = None,
+        *,
+        rate: int | None = None,
+        block_ms: float = 10.0,
+        latency_ms: float | None = None,
+        microphone_channel: int | None = None,
+        loudspeaker_channels: Sequence[int] | None = None,
+        one_stream: bool | None = None,
+        priority: int = 70,
+        reopen: bool = True,
+        hold_s: float = 3.0,
+        on_event: Callable[[DeviceEvent], None] | None = None,
+    ) -> None:
+        if loudspeaker_channels is not None and not loudspeaker_channels:
+            raise ConfigError("loudspeaker_channels is empty: name one at least, or leave it out for all")
+        for channel in loudspeaker_channels or ():
+            checked("loudspeaker_channels", channel, 0, 31)
+        self.wishes = Wishes(
+            microphone=checked_name("microphone", microphone),
+            loudspeaker=checked_name("loudspeaker", loudspeaker),
+            rate=None if rate is None else int(checked("rate", rate, 8000, 192000)),
+            block_ms=checked("block_ms", block_ms, 1, 100),
+            latency_ms=None if latency_ms is None else checked("latency_ms", latency_ms, 1, 2000),
+            microphone_channel=_channel(microphone_channel),
+            loudspeaker_channels=None if loudspeaker_channels is None else tuple(loudspeaker_channels),
+            one_stream=one_stream,
+        )
+        self._priority = int(checked("priority", priority, 0, 99))
+        self._patience = Patience(reopen, checked("hold_s", hold_s, 0, 3600))
+        self._on_event = on_event
+
+    @staticmethod
+    def list() -> Sequence[DeviceEntry]:
+        """The devices that PortAudio knew when it was first used. Raises `DeviceError`."""
+        return devices()
+
+    @asynccontextmanager
+    async def open(self, settings: SoundSettings) -> AsyncIterator[DeviceSound]:
+        """As `Endpoint.open`. Opening and closing wait for the sound system in a thread, the loop goes on."""
+        if clock.is_virtual():
+            raise ConfigError("a sound device runs in real time: use WavFile or Memory on a virtual loop")
+        with ExitStack() as stack:
+            wakeup = Wakeup()
+            stack.callback(wakeup.close)
+            sound = DeviceSound(self.wishes, self._patience, wakeup, self._on_event)
+            try:
+                await in_thread(lambda: self._open(sound, settings, wakeup))
+                await sound.start()
+                yield sound
+            finally:
+                if not await sound.stop():
+                    stack.pop_all()  # an audio thread that does not end may still write to the pipe: it stays open
+
+    def _open(self, sound: DeviceSound, settings: SoundSettings, wakeup: Wakeup) -> None:
+        """Try what the devices offer, the best first."""
+        found = pair(self.wishes, devices())
+        refusal: DeviceError | None = None
+        for tries, plans in enumerate(negotiate(self.wishes, found)):
+            duplex = settings.dress(Duplex(self._config(plans, settings, wakeup.descriptor)))
+            try:
+                streams = open_streams(duplex, plans, self._priority, self.wishes.loudspeaker_channels)
+            except DeviceError as error:
+                refusal = refusal or error
+                if tries >= 8:
+                    break
+                continue
+            sound.opened_with(duplex, streams, found, self._priority)
+            return
+        assert refusal is not None  # negotiate raises when it has nothing to offer
+        raise refusal
+
+    def _config(self, plans: Sequence[StreamPlan], settings: SoundSettings, descriptor: int) -> DuplexConfig:
+        capture, playback = plans[0], plans[-1]
+        return DuplexConfig(
+            capture_rate=capture.rate,
+            playback_rate=playback.rate,
+            capture_channels=capture.capture_channels,
+            playback_channels=playback.playback_channels,
+            capture_channel=self.wishes.microphone_channel or 0,
+            sample=capture.sample,
+            max_block=9600,
+            send_format=settings.send_format,
+            receive_format=settings.receive_format,
+            queue_s=settings.queue_s,
+            barge_in=settings.barge_in,
+            gate=settings.gate,
+            wakeup_descriptor=descriptor,
+        )
+
+
+def _channel(value: int | None) -> int | None:
+    return None if value is None else int(checked("microphone_channel", value, 0, 31))

@@ -1,0 +1,371 @@
+"""A running sound device under supervision: told when it dies, reopened when it returns, closed without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from engine.audio import DeviceCallback, Duplex, Stamps, StreamStats
+from engine.audio.duplex import SAMPLES
+from engine.endpoints.negotiate import Pair, Wishes, moved, pair
+from engine.endpoints.portaudio import Stream, StreamPlan, devices, devices_now, renew
+from engine.endpoints.wakeup import Wakeup
+from engine.errors import DeviceError, EngineError
+
+WATCH_S = 0.1
+STALL_S = 1.0  # without a callback, twice running: dead
+CLOSE_S = 8.0  # a sound system that has not closed by then is left behind
+LONGEST_PAUSE_S = 2.0
+SUSPENDED_S = 0.5
+WRONG_RATE_PPM = 1000.0
+MEND_REALTIME = (
+    "give the user real-time priority: '@audio - rtprio 95' in /etc/security/limits.d/audio.conf, "
+    "or LimitRTPRIO=95 in the service"
+)
+
+_log = logging.getLogger("bargein")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """What happened to the device. `kind`: "lost", "back", "silenced" (the reply was cut off since nobody could hear
+    it), "resumed" (the machine slept), "rate" (it runs far from the rate it claims), "dead start" (a stream that died
+    at once was reopened). `seconds`: how long it was away, or slept.
+    """
+
+    kind: str
+    text: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What to do about a lost device: come back or give up, and how long a reply waits for it."""
+
+    reopen: bool
+    hold_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was opened, as far as it is known: `unknown` names what a sound server hides. Latencies are the sound
+    system's word, in ms; None when it is nonsense. `realtime` says what came of the priority.
+    """
+
+    microphone: str
+    loudspeaker: str
+    host_api: str
+    streams: int
+    sample: str
+    capture_rate: int
+    playback_rate: int
+    capture_channels: int
+    playback_channels: int
+    block: int
+    microphone_ms: float | None
+    loudspeaker_ms: float | None
+    unknown: tuple[str, ...]
+    realtime: str
+
+
+HIDDEN = ("the rate, format and channels of the hardware", "whether the server resamples", "the server's own delay")
+
+
+async def in_thread(work: Callable[[], T], limit_s: float | None = None) -> T:
+    """Do what waits for the sound system in a thread. Cancelled, it still waits for the end first, so that nothing is
+    given back under running work. Raises `TimeoutError` after `limit_s`.
+    """
+    task = asyncio.get_running_loop().run_in_executor(None, work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            done, _ = await asyncio.wait([task], timeout=limit_s)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            continue
+        if not done:
+            raise TimeoutError
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
+
+
+def open_streams(
+    duplex: Duplex, plans: Sequence[StreamPlan], priority: int, channels: Sequence[int] | None
+) -> list[Stream]:
+    """Open, and do not start, all or none. For a thread that may wait."""
+    streams: list[Stream] = []
+    try:
+        for plan in plans:
+            sounding = channels if plan.direction != "capture" else None
+            streams.append(Stream(plan, DeviceCallback(duplex, plan.direction, priority=priority, channels=sounding)))
+    except BaseException:
+        for stream in streams:
+            stream.close()
+        raise
+    return streams
+
+
+class DeviceSound:
+    """A `Sound` on a device. Belongs to the loop thread; made by `Device.open`."""
+
+    duplex: Duplex
+
+    def __init__(
+        self,
+        wishes: Wishes,
+        patience: Patience,
+        wakeup: Wakeup,
+        on_event: Callable[[DeviceEvent], None] | None,
+    ) -> None:
+        self.streams: list[Stream] = []
+        self._wishes = wishes
+        self._patience = patience
+        self._wakeup = wakeup
+        self._on_event = on_event
+        self._watch: asyncio.Task[None] | None = None
+        self._started_at = 0.0
+        self._told_rate = False
+        self._slept = _sleep_clock()
+        self._away_since: float | None = None
+        self._fed = 0  # frames of silence in place of the microphone since then
+
+    def opened_with(self, duplex: Duplex, streams: list[Stream], found: Pair, priority: int) -> None:
+        """What `Device` opened."""
+        self.duplex, self.streams, self._found, self._priority = duplex, streams, found, priority
+
+    # ---- Sound
+
+    async def wait(self, timeout: float) -> None:
+        """As `Sound.wait`. Raises `DeviceError` when the device is lost for good."""
+        self.duplex.arm()
+        await self._wakeup.wait(timeout)
+        if self._watch is not None and self._watch.done() and not self._watch.cancelled():
+            self._watch.result()
+
+    @property
+    def ended(self) -> bool:
+        """Never: a device goes on."""
+        return False
+
+    @property
+    def seconds(self) -> float:
+        """Captured time, silence in place of a lost device counted."""
+        return self.duplex.capture_stats().frames / self.duplex.config.capture_rate
+
+    # ---- what is known
+
+    @property
+    def away(self) -> bool:
+        """Whether the device is lost at the moment."""
+        return self._away_since is not None
+
+    @property
+    def opened(self) -> Opened:
+        """What was opened."""
+        plans = [stream.plan for stream in self.streams]
+        config = self.duplex.config
+        latencies = [stream.latency_ms for stream in self.streams]
+        return Opened(
+            microphone=self._found.microphone.name,
+            loudspeaker=self._found.loudspeaker.name,
+            host_api=self._found.microphone.host_api,
+            streams=len(plans),
+            sample=config.sample,
+            capture_rate=config.capture_rate,
+            playback_rate=config.playback_rate,
+            capture_channels=config.capture_channels,
+            playback_channels=config.playback_channels,
+            block=plans[0].block if plans else 0,
+            microphone_ms=latencies[0][0] if latencies else None,
+            loudspeaker_ms=latencies[-1][1] if latencies else None,
+            unknown=HIDDEN if self._found.hidden else (),
+            realtime=self._realtime(),
+        )
+
+    def _realtime(self) -> str:
+        if self._priority == 0:
+            return "not asked for"
+        answers = [stream.callback.stats() for stream in self.streams]
+        if any(stats.realtime for stats in answers):
+            return f"refused: {MEND_REALTIME}"
+        if any(stats.callbacks and stats.realtime == 0 for stats in answers):
+            return f"SCHED_FIFO {self._priority}"
+        return "not known yet" if all(stats.callbacks == 0 for stats in answers) else "this system has none"
+
+    def stats(self) -> list[StreamStats]:
+        """One snapshot of each stream, since it was opened last."""
+        return [stream.callback.stats() for stream in self.streams]
+
+    def stamps(self, direction: str) -> Stamps:
+        """The filtered time stamps of "capture" or "playback", with drift in ppm and gaps."""
+        return self.streams[0 if direction == "capture" else -1].callback.stamps(direction)
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Let sound flow, and watch over it."""
+        await in_thread(self._start_streams)
+        self._watch = asyncio.create_task(self._supervise())
+
+    def _start_streams(self) -> None:
+        self._started_at = time.monotonic()
+        for stream in self.streams:
+            stream.start()
+
+    async def stop(self) -> bool:
+        """Close everything. False when the sound system does not let go: then an audio thread may live on, with the
+        memory it uses.
+        """
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
+            self._watch = None
+        closed = await self._close_streams()
+        if closed and hasattr(self, "duplex"):
+            self.duplex.settle_stages()
+        return closed
+
+    async def _close_streams(self) -> bool:
+        streams, self.streams = self.streams, []
+
+        def close() -> None:
+            for stream in streams:
+                stream.close()
+
+        try:
+            await in_thread(close, CLOSE_S)
+        except (TimeoutError, DeviceError) as error:
+            _log.error("the sound system does not close the device: %s", error or f"no answer in {CLOSE_S:g} s")
+            return False
+        return True
+
+    # ---- supervision
+
+    async def _supervise(self) -> None:
+        sick = 0
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._look_at_clocks()
+            reason = self._complaint()
+            sick = sick + 1 if reason else 0
+            if sick >= 2:  # twice: a process that was stopped sees old times once
+                await self._recover(reason or "")
+                sick = 0
+
+    def _complaint(self) -> str | None:
+        for stream in self.streams:
+            stats = stream.callback.stats()
+            if not stream.alive:
+                return "it ended by itself" if stats.callbacks else "it died at its start"
+            silent = time.monotonic() - max(stats.newest_s, self._started_at)
+            if silent > STALL_S + (stream.plan.latency_s or 0.0):
+                return f"no callback for {silent:.1f} s"
+        return None
+
+    def _look_at_clocks(self) -> None:
+        slept = _sleep_clock()
+        if slept - self._slept > SUSPENDED_S:
+            seconds = slept - self._slept
+            self._tell(DeviceEvent("resumed", f"the machine slept for {seconds:.1f} s", seconds))
+        self._slept = slept
+        for stream in self.streams if not self._told_rate else ():
+            for direction in ("capture", "playback") if stream.plan.direction == "both" else (stream.plan.direction,):
+                stamps = stream.callback.stamps(direction)
+                if 0 < stamps.ppm_error < 0.2 * WRONG_RATE_PPM and abs(stamps.ppm) > WRONG_RATE_PPM:
+                    self._told_rate = True
+                    self._tell(DeviceEvent("rate", f"{direction} runs {stamps.ppm:+.0f} ppm from the rate it claims"))
+
+    def _tell(self, event: DeviceEvent) -> None:
+        _log.warning("sound device: %s", event.text)
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception:
+                _log.exception("on_event of the device failed")
+
+    async def _recover(self, reason: str) -> None:
+        """Close what is dead, send silence in its place, and come back."""
+        self._away_since, self._fed = time.monotonic(), 0
+        plans = [stream.plan for stream in self.streams]
+        dead_start = all(stream.callback.stats().callbacks == 0 for stream in self.streams)
+        names = f"{self._found.microphone.name!r} and {self._found.loudspeaker.name!r}"
+        if not dead_start:
+            self._tell(DeviceEvent("lost", f"{names} lost: {reason}"))
+        if not await self._close_streams():
+            raise DeviceError(f"{names} lost, and the sound system does not let go of them: start the program anew")
+        if not self._patience.reopen:
+            raise DeviceError(f"{names} lost: {reason}")
+        pause = 0.0
+        while True:
+            try:
+                await self._while_away(asyncio.create_task(in_thread(partial(self._reopen, plans, pause == 0.0))))
+                await in_thread(self._start_streams)
+                break
+            except EngineError as error:
+                _log.info("the device is not back yet: %s", error)
+                await self._close_streams()
+            pause = min(pause * 2 or WATCH_S, LONGEST_PAUSE_S)
+            await self._while_away(asyncio.create_task(asyncio.sleep(pause)))
+        away = time.monotonic() - self._away_since
+        self._away_since = None
+        self._tell(
+            DeviceEvent("dead start", f"{names} died at its start and was opened again", away)
+            if dead_start
+            else DeviceEvent("back", f"{names} back after {away:.1f} s", away)
+        )
+
+    def _reopen(self, plans: Sequence[StreamPlan], first: bool) -> None:
+        """The same streams, of devices of the same names. For a thread that may wait."""
+        if not first:
+            self._found = pair(self._wishes, devices_now())  # are they there, without disturbing anybody?
+            renew()
+        found = pair(self._wishes, devices())
+        self.streams = open_streams(
+            self.duplex, [moved(plan, found) for plan in plans], self._priority, self._wishes.loudspeaker_channels
+        )
+        self._found = found
+
+    async def _while_away(self, task: asyncio.Task[None]) -> None:
+        """Until the task is done no audio thread runs, so this thread owns both halves: silence goes in, so that an
+        open turn ends and captured time goes on; a reply that has waited long enough is cut off.
+        """
+        try:
+            while not task.done():
+                await asyncio.wait([task], timeout=WATCH_S)
+                self._feed()
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        task.result()
+
+    def _feed(self) -> None:
+        assert self._away_since is not None
+        away, config = time.monotonic() - self._away_since, self.duplex.config
+        due = int(away * config.capture_rate) - self._fed
+        shape = (config.capture_channels,) if config.capture_channels > 1 else ()
+        while due > 0:
+            frames = min(due, config.max_block)
+            self.duplex.capture(np.zeros((frames, *shape), dtype=SAMPLES[config.sample][0]))
+            self._fed += frames
+            due -= frames
+        if away > self._patience.hold_s and self.duplex.queue.waiting > 0:
+            self.duplex.queue.interrupt()
+            self._tell(DeviceEvent("silenced", f"the reply was cut off, nobody could hear it for {away:.1f} s", away))
+        if away > self._patience.hold_s:
+            self.duplex.playback(config.playback_rate // 10)
+
+
+def _sleep_clock() -> float:
+    """How long the machine has slept since it started; 0 where that cannot be known."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.clock_gettime(boot) - time.monotonic() if boot is not None else 0.0

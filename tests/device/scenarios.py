@@ -1,0 +1,174 @@
+"""What a program does with a device, each in a process of its own: `python -m tests.device.scenarios NAME ...`.
+
+Every line printed is a JSON object with `what`; a scenario that calls `told` waits for a line on its input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import engine
+from engine.endpoints import DeviceEvent, DeviceSound, SoundSettings
+
+DATA = Path(engine.__file__).parent / "data"
+
+
+def say(what: str, **more: Any) -> None:
+    """One line."""
+    print(json.dumps({"what": what, **more}), flush=True)
+
+
+async def told() -> None:
+    """Until the test says so."""
+    await asyncio.to_thread(sys.stdin.readline)
+
+
+def device(**more: Any) -> engine.Device:
+    """The virtual microphone and loudspeaker."""
+    return engine.Device("vmic", "vspk", on_event=say_event, **more)
+
+
+def say_event(event: DeviceEvent) -> None:
+    """What the application is told."""
+    say(event.kind, text=event.text, seconds=event.seconds)
+
+
+async def flowing(sound: DeviceSound, callbacks: int) -> None:
+    """Until the stream, as it is open now, has had so many callbacks."""
+    while not sound.streams or any(stats.callbacks < callbacks for stats in sound.stats()):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def content(reply: str, out: str, seconds: str, streams: str) -> None:
+    """Play `reply` (int16, 24 kHz) and keep what the microphone sends for so long."""
+    sound_out = np.load(reply)
+    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
+    async with device(one_stream=streams == "one").open(settings) as sound:
+        await flowing(sound, 30)
+        opened = sound.opened
+        say("open", streams=opened.streams, rates=[opened.capture_rate, opened.playback_rate], realtime=opened.realtime)
+        await told()
+        queue = sound.duplex.queue
+        queue.push("item", 0, sound_out.tobytes(), queue.open())
+        queue.complete("item", 0)
+        payloads: list[bytes] = []
+        while len(payloads) < float(seconds) * 100:
+            await sound.wait(0.1)
+            payloads += [record["payload"].tobytes() for record in sound.duplex.read_records()]
+        np.save(out, np.frombuffer(b"".join(payloads), dtype=np.int16))
+        position = queue.position("item", 0)
+        assert position is not None
+        playout = sound.duplex.playback_stats().playout
+        say(
+            "played",
+            played=position.played,
+            ended=position.ended,
+            underruns=playout.underruns,
+            missing=sum(stats.missing_frames for stats in sound.stats()),
+            flagged=sum(stats.flagged for stats in sound.stats()),
+            lost_records=sound.duplex.capture_stats().lost_records,
+        )
+    say("closed")
+
+
+def traces() -> tuple[int, int, int]:
+    """Threads that are not Python's, descriptors, and memory in kB, of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return (
+        len(list(Path("/proc/self/task").iterdir())) - threading.active_count(),
+        len(list(Path("/proc/self/fd").iterdir())),
+        pages * os.sysconf("SC_PAGE_SIZE") // 1024,
+    )
+
+
+async def lifecycle(times: str) -> None:
+    """Open and close again and again."""
+    figures = []
+    for _ in range(int(times)):
+        async with device().open(SoundSettings(queue_s=1.0)) as sound:
+            await flowing(sound, 3)
+        del sound
+        gc.collect()
+        figures.append(traces())
+    say("traces", figures=figures)
+
+
+async def death(reopen: str) -> None:
+    """Be there while the sound server dies, and see what is left."""
+    try:
+        async with device(reopen=reopen == "reopen", hold_s=0.5).open(SoundSettings()) as sound:
+            await flowing(sound, 30)
+            queue = sound.duplex.queue
+            queue.push("item", 0, bytes(48000 * 20), queue.open())  # twenty seconds of reply
+            say("open")
+            captured = sound.duplex.capture_stats().hops
+            while not sound.away:
+                await sound.wait(0.1)
+                sound.duplex.read_records()
+            sent = 0
+            while sound.away:  # silence goes on being sent
+                await sound.wait(0.1)
+                sent += len(sound.duplex.read_records())
+            await flowing(sound, 30)
+            position = queue.position("item", 0)
+            say(
+                "flows",
+                sent=sent,
+                captured=sound.duplex.capture_stats().hops - captured,
+                waiting=queue.waiting,
+                discarded=position.discarded if position else None,
+            )
+    except engine.DeviceError as error:
+        say("error", text=str(error), type=type(error).__name__)
+    say("closed", threads=traces()[0])
+
+
+async def refusal(microphone: str, loudspeaker: str, more: str) -> None:
+    """Ask for what is not there."""
+    try:
+        async with engine.Device(microphone, loudspeaker, **json.loads(more)).open(SoundSettings()):
+            say("open")
+    except engine.EngineError as error:
+        say("refused", text=str(error), type=type(error).__name__)
+
+
+async def conversation() -> None:
+    """Hold a conversation with the server inside until told to stop."""
+    async with engine.connect(device(), responder=f"script:{DATA / 'demo.yaml'}") as talk:
+        sound = talk.sound
+        assert isinstance(sound, DeviceSound)
+        await flowing(sound, 10)
+        say("open")
+
+        async def follow() -> None:
+            async for turn in talk.turns():
+                say(
+                    "turn",
+                    role=turn.role,
+                    interrupted=turn.interrupted,
+                    played=turn.played_ms,
+                    received=turn.received_ms,
+                    status=turn.status,
+                )
+
+        following = asyncio.create_task(follow())
+        await told()
+        following.cancel()
+        capture, playback = talk.stats()
+        say("stats", lost_records=capture.lost_records, underruns=playback.playout.underruns, anomalies=talk.anomalies)
+    say("closed")
+
+
+SCENARIOS = {each.__name__: each for each in (content, lifecycle, death, refusal, conversation)}
+
+if __name__ == "__main__":
+    asyncio.run(SCENARIOS[sys.argv[1]](*sys.argv[2:]))
