@@ -24,7 +24,8 @@ from typing import Any
 from engine.conversation import Conversation
 from engine.errors import ConfigError, EngineError, NotFoundError, OutcomeUnknown, ServerFaultError, TransportError
 from engine.front import connect
-from engine.rest import CallIncoming, Client, WebhookApp, WebhookEvent
+from engine.realtime.types import IncomingCall, RealtimeCallIncoming
+from engine.rest import Client, Webhook, WebhookApp
 from engine.rest.operations import Session
 from engine.service import CertificateAuthority
 
@@ -42,10 +43,9 @@ class Incoming:
     `header` gives its SIP headers, which are a stranger's words; `refer` and `hang_up` act once it is answered.
     """
 
-    def __init__(self, call: CallIncoming, client: Client, options: Options) -> None:
+    def __init__(self, call: IncomingCall, client: Client, options: Options) -> None:
         self.call_id = call.call_id
         self.sip_headers = call.sip_headers
-        self.header = call.header
         self._client = client
         self._options = options
         self._decided = asyncio.Event()
@@ -53,6 +53,11 @@ class Incoming:
 
     def __repr__(self) -> str:
         return f"Incoming({self.call_id!r})"
+
+    def header(self, name: str) -> str | None:
+        """The first SIP header of this name, in any case; None without one."""
+        wanted = name.lower()
+        return next((header.value for header in self.sip_headers if header.name.lower() == wanted), None)
 
     async def accept(self, session: Session) -> None:
         """Answer with this session, without a sideband. `NotFoundError`: the caller has gone."""
@@ -165,13 +170,12 @@ class CallApp(WebhookApp):
             await self._client.aclose()
             self._client = None
 
-    async def _ring(self, event: WebhookEvent) -> None:
-        described = event.call()
-        if described is None:
+    async def _ring(self, webhook: Webhook) -> None:
+        if not isinstance(webhook.event, RealtimeCallIncoming):
             return
         if self._client is None:
             self._client = Client(self._options["key"], base_url=self._options["url"], ca=self._options["ca"])
-        call = Incoming(described, self._client, self._options)
+        call = Incoming(webhook.event.data, self._client, self._options)
         if len(self._talking) >= self._max_calls:
             _log.warning("call %s is rejected: %d conversations are going on", call.call_id, len(self._talking))
             await call.reject(BUSY_HERE)

@@ -19,6 +19,7 @@ from engine.transport import Connection, pair
 from engine.transport import websocket as websocket_transport
 
 if TYPE_CHECKING:
+    from engine.realtime.types import Shape
     from engine.server import Responder, ServerOptions
 
 _log = logging.getLogger("bargein")
@@ -36,7 +37,7 @@ def connect(
     instructions: str | None = None,
     voice: str | None = None,
     audio_format: AudioFormat | str = AudioFormat.PCM,
-    session: Mapping[str, Any] | None = None,
+    session: Mapping[str, Any] | Shape | None = None,
     barge_in: BargeIn | None = None,
     gate: Gate | None = None,
     frame_ms: int | None = None,
@@ -56,8 +57,9 @@ def connect(
     host or `api-version`, and get `api-key`; `headers` are added, and one with a key in it stands for the key. `ca` is
     a PEM file or an SSLContext to trust. A proxy is taken from the environment.
 
-    `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields in
-    the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both ways.
+    `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields, typed
+    or in the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both
+    ways.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. `activation` is an async
@@ -100,8 +102,8 @@ def _elsewhere(endpoint: Endpoint | None) -> Endpoint:
     return Elsewhere()
 
 
-def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any] | None) -> dict[str, Any]:
-    asked: dict[str, Any] = dict(more or {})
+def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any] | Shape | None) -> dict[str, Any]:
+    asked: dict[str, Any] = dict(more or {}) if more is None or isinstance(more, Mapping) else more.to_wire()
     if instructions is not None:
         asked["instructions"] = instructions
     if voice is not None:

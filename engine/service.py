@@ -16,7 +16,6 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 from engine.errors import ConfigError
-from engine.redaction import without_secrets
 
 OPENAI = "https://api.openai.com/v1"
 CertificateAuthority = str | os.PathLike[str] | ssl.SSLContext
@@ -27,6 +26,11 @@ _BEARERS = ("ek_", "eyJ")
 _KEY_HEADERS = frozenset({"authorization", "api-key"})
 
 # ---- URLs
+
+
+def api_base(given: str | None = None) -> str:
+    """The base to use: the given one, else OPENAI_BASE_URL, else the hosted service."""
+    return given or os.environ.get("OPENAI_BASE_URL") or OPENAI
 
 
 def socket_url(base: str, *, model: str | None = None, call_id: str | None = None, transcription: bool = False) -> str:
@@ -109,6 +113,14 @@ def is_loopback(host: str | None) -> bool:
         return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:
         return False
+
+
+def without_secrets(url: str) -> str:
+    """The URL as it may be shown: no user, password or query."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{parts.port}" if parts.port else "")
+    return parts._replace(netloc=netloc, query="", fragment="").geturl()
 
 
 # ---- keys

@@ -56,7 +56,7 @@ class Office:
     async def ring(self, call_id: str, webhook_id: str = "", kind: str = "realtime.call.incoming") -> int:
         """Send one webhook; the status it is answered with."""
         data = {"call_id": call_id, "sip_headers": [{"name": "From", "value": "sip:+1415@example.com"}]}
-        body = json.dumps({"id": "evt_1", "object": "event", "type": kind, "data": data}).encode()
+        body = json.dumps({"id": "evt_1", "object": "event", "created_at": 1, "type": kind, "data": data}).encode()
         headers = sign(SECRET, webhook_id or f"wh_{call_id}", int(time()), body)
         return (await self._http.post(self._root + "/webhook", content=body, headers=headers)).status_code
 

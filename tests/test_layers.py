@@ -13,10 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 # cli > calls > front > {conversation, server} > {endpoints, transport, rest} > media > {audio, realtime} > service
-#     > {native, clock, errors, redaction}
+#     > {native, clock, errors}
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"_native"}),
-    frozenset({"native", "clock", "errors", "redaction"}),
+    frozenset({"native", "clock", "errors"}),
     frozenset({"service"}),
     frozenset({"audio", "realtime"}),
     frozenset({"media"}),

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from argparse import Namespace
 from contextlib import ExitStack
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import msgspec
 
 from engine import clock, connect
 from engine.audio import AudioEvent, ItemKey
+from engine.cli.inputs import read_key
 from engine.cli.main import plain, say
 from engine.cli.trace import Trace
 from engine.conversation import Conversation, Turn
@@ -51,7 +51,7 @@ class Watcher:
 
 def target(options: Namespace) -> str | None:
     """The server's WebSocket URL, None for the server inside. Raises ConfigError for options that cannot be."""
-    options.key = _key(options.key_file)
+    options.key = read_key(options.key_file)
     _check_files(options)
     url = server_url(options.server, options.key, options.model)
     if url is not None:
@@ -98,21 +98,6 @@ async def run(options: Namespace) -> int:
 
 
 # ---- options
-
-
-def _key(key_file: str | None) -> str | None:
-    """The key from the file; None without one (`connect` finds OPENAI_API_KEY by itself). Never shown in an error."""
-    if key_file is None:
-        return None
-    where = f"key file {key_file!r}"
-    try:
-        key = Path(key_file).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise ConfigError(f"{where} cannot be read: {reason}") from None
-    if not key:
-        raise ConfigError(f"{where} is empty: put the key on its first line")
-    return key
 
 
 def _check_files(options: Namespace) -> None:

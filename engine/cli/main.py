@@ -15,7 +15,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from engine import __version__, clock
-from engine.cli.texts import DEMO, EXIT_CODES, FILE, MAIN, SERVE
+from engine.cli.rest_options import Made, call_options, secret_options
+from engine.cli.texts import CALL, DEMO, EXIT_CODES, FILE, MAIN, SECRET, SERVE
 from engine.errors import ConfigError, EngineError, MediaError
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -160,6 +161,18 @@ def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return asyncio.run(interrupts.watch(serve.run(options)))
 
 
+def _secret(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import rest
+
+    return asyncio.run(interrupts.watch(rest.secret(options)))
+
+
+def _call(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import rest
+
+    return asyncio.run(interrupts.watch(rest.call(options)))
+
+
 def _version(_options: argparse.Namespace, _interrupts: Interrupts) -> int:
     print(f"bargein {__version__}")
     return OK
@@ -202,8 +215,20 @@ def parser() -> argparse.ArgumentParser:
     _demo_options(command("demo", _demo, "hold a spoken conversation with the server inside, and show it", DEMO))
     _file_options(command("file", _file, "let a WAV file hold a conversation", FILE))
     _serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))
+    secret = command("secret", _secret, "create a short-lived key for a client", SECRET)
+    secret_options(_actions(secret, common), _NoKey)
+    call = command("call", _call, "accept, reject, refer or hang up a call", CALL)
+    call_options(_actions(call, common), _NoKey)
     command("version", _version, "print the version", EXIT_CODES)
     return top
+
+
+def _actions(of: argparse.ArgumentParser, common: _Parser) -> Made:
+    """Makes the parsers of a command's actions; they show the command's own epilog."""
+    actions = of.add_subparsers(metavar="ACTION", dest="action", required=True, parser_class=_Parser)
+    return lambda name, summary: actions.add_parser(
+        name, help=summary, description=summary, epilog=of.epilog, parents=[common]
+    )
 
 
 def _demo_options(to: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the conversation failed: server absent, refusing or lost, a response failed, or a fault in bargein
+  1    it failed: server absent, refusing or lost, a response failed, or a fault in bargein
   2    wrong usage or setting, or a file that cannot be read or written
   130  stopped by Ctrl-C (143 by SIGTERM); what was written until then is whole and can be read
   141  whoever read the output has gone
@@ -20,6 +20,8 @@ examples:
   bargein demo                                  a spoken conversation, a picture and a recording, in out/
   bargein file question.wav --out answer.wav    ask with a file, keep the answer
   bargein serve                                 a Realtime server on this machine
+  bargein secret create --expires-after 60      a short-lived key for a browser or a device
+  bargein call hangup rtc_123                   end a telephone call
 
 {EXIT_CODES}"""
 
@@ -71,5 +73,33 @@ examples:
   bargein serve
   bargein serve --port 0 --responder script:rules.yaml
   bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
+
+{EXIT_CODES}"""
+
+SECRET = f"""\
+A client secret opens sessions until it expires, as often as its holder likes; a session that runs goes on. The session
+attached is where each of them starts. The secret is all that is printed on stdout: treat it as a key.
+
+Needs the extra `rest`: pip install 'bargein[rest]'. The server is --server, else OPENAI_BASE_URL, else the hosted one.
+
+examples:
+  bargein secret create --model gpt-realtime --expires-after 60
+  EPHEMERAL=$(bargein secret create --session session.json)
+  bargein secret create --json | jq .expires_at
+
+{EXIT_CODES}"""
+
+CALL = f"""\
+CALL_ID is that of the webhook realtime.call.incoming. Accept, reject or leave a call within the seconds for which it
+rings; engine.calls does it from a webhook. What would act twice is not repeated when its answer is lost.
+
+Needs the extra `rest`: pip install 'bargein[rest]'. The server is --server, else OPENAI_BASE_URL, else the hosted one.
+
+examples:
+  bargein call accept rtc_123 --model gpt-realtime --instructions "Be brief."
+  bargein call accept rtc_123 --session session.json
+  bargein call reject rtc_123 --status 486             busy; without --status 603, decline
+  bargein call refer rtc_123 tel:+14155550123
+  bargein call hangup rtc_123
 
 {EXIT_CODES}"""

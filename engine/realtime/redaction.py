@@ -1,14 +1,16 @@
 """Keeps secrets out of everything that people read: reprs, logs, traces and errors.
 
-Two ways of knowing one: by the member it stands in (authorization, headers, client_secret), and by how it looks (API
-keys, `ek_` client secrets, `whsec_` webhook secrets, bearer tokens), wherever it stands.
+Three ways of knowing one: by the member it stands in (authorization, headers, client_secret), by how it looks (API
+keys, `ek_` client secrets, `whsec_` webhook secrets, bearer tokens, ?token=...), wherever it stands, and by having sent
+it: `redacted` and `secrets_in`, for the words of a server, which may quote what it was told.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 HIDDEN = "[hidden]"
 
@@ -16,15 +18,59 @@ SECRET_MEMBERS = frozenset({"authorization", "headers", "client_secret", "api_ke
 """Members whose whole value is hidden, in any case of letters."""
 
 _LOOKS = re.compile(
-    r"(?P<prefix>\b(?:sk|ek|rk|pk)[-_]|\bwhsec_|openai-insecure-api-key\.|\bBearer\s+)[A-Za-z0-9+/=._~-]{4,}",
+    r"(?P<prefix>\b(?:sk|ek|rk|pk)[-_]|\bwhsec_|openai-insecure-api-key\.|\bBearer\s+"
+    r"|[?&](?:api[-_]?key|access[-_]?token|token|key|sig|signature)=)[A-Za-z0-9%+/=._~-]{4,}",
     re.IGNORECASE,
 )
-_SHORT = re.compile(r"sk|ek|whsec|bearer|rk|pk|api-key", re.IGNORECASE)  # most texts have none: a cheap first look
+_SHORT = re.compile(r"sk|ek|whsec|bearer|rk|pk|key|token|sig", re.IGNORECASE)  # most have none: a cheap first look
+SHORTEST = 6
+"""A known secret shorter than this is not replaced in a text: it would blot out ordinary words."""
 
 
 def scrub(text: str) -> str:
     """The text with everything that looks like a key hidden; what kind of key it was stays."""
     return _LOOKS.sub(lambda found: found["prefix"] + HIDDEN, text) if _SHORT.search(text) else text
+
+
+def redacted(text: str, known: Iterable[str] = ()) -> str:
+    """The text without the `known` secrets, and without anything that looks like a key."""
+    for secret in sorted({secret for secret in known if len(secret) >= SHORTEST}, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return scrub(text)
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """The secrets that a JSON object carries: values of SECRET_MEMBERS; user, password and query of a `server_url`."""
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from secrets_in(inner)
+    if not isinstance(value, Mapping):
+        return
+    for name, inner in value.items():
+        if isinstance(name, str) and name.lower() in SECRET_MEMBERS:
+            yield from _texts(inner)
+        elif name == "server_url" and isinstance(inner, str):
+            yield from _of_url(inner)
+        else:
+            yield from secrets_in(inner)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        yield value.partition(" ")[2]  # "Bearer ..." may be quoted without its first word
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+
+
+def _of_url(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        yield url
+        return
+    yield from filter(None, (parts.username, parts.password, parts.query))
 
 
 def redact(value: Any) -> Any:

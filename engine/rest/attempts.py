@@ -20,7 +20,7 @@ from engine.errors import (
     ServerFaultError,
     TransportError,
 )
-from engine.redaction import redacted
+from engine.realtime.redaction import redacted
 from engine.rest.operations import Answer, Operation, Repeat
 from engine.rest.results import Done
 
@@ -111,10 +111,10 @@ class Attempts(Generic[T]):
 
     def _error(self, answer: Answer) -> ApiError:
         told = _error_object(answer.body)
-        said = redacted(str(told.get("message") or ""), self._known)[:SHOWN] or _HINTS.get(answer.status, "")
-        text = f"cannot {self._operation.doing}: the server answered {answer.status}"
+        said = redacted(str(told.get("message") or ""), self._known)[:SHOWN].rstrip(". ")
+        words = [f"cannot {self._operation.doing}: the server answered {answer.status}", said, _hint(answer, told)]
         return _kind(answer.status)(
-            text + (f": {said}" if said else ""),
+            ": ".join(filter(None, words[:2])) + (f"; {words[2]}" if words[2] else ""),
             status=answer.status,
             code=self._word(told.get("code")),
             type=self._word(told.get("type")),
@@ -128,14 +128,20 @@ class Attempts(Generic[T]):
 
 
 _HINTS = {
-    401: "the key is missing or wrong",
-    403: "the key may not do this",
-    404: "there is no such call any more, or no such endpoint at this base URL",
+    401: "the key is missing, wrong or expired: check OPENAI_API_KEY, or the key that was given",
+    403: "the key may not do this: check its project and permissions",
+    404: "the call is over or was never there, or the base URL is wrong",
     413: "the request is too large",
-    429: "too many requests; try again later",
-    503: "the server is busy; try again later",
-    **dict.fromkeys((301, 302, 303, 307, 308), "it redirects elsewhere; name that base URL yourself"),
+    429: "too many requests: try again later",
+    503: "the server is busy: try again later",
+    **dict.fromkeys((301, 302, 303, 307, 308), "it redirects elsewhere: name that base URL yourself"),
 }
+
+
+def _hint(answer: Answer, told: dict[str, Any]) -> str:
+    if told.get("code") == "insufficient_quota":
+        return "waiting does not help: check plan and billing"
+    return _HINTS.get(answer.status, "")
 
 
 def _kind(status: int) -> type[ApiError]:

@@ -6,7 +6,6 @@ That library is imported when a client is made: `import engine` and the webhooks
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -15,12 +14,22 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, MissingExtraError
-from engine.redaction import redacted, without_secrets
+from engine.realtime.redaction import redacted
+from engine.realtime.types import ClientSecret
 from engine.rest import operations
 from engine.rest.attempts import Attempts, Failure
 from engine.rest.operations import Answer, Operation, Session
-from engine.rest.results import CallAnswer, ClientSecret, Done, OldSession
-from engine.service import OPENAI, CertificateAuthority, is_loopback, key_for, key_headers, request_url, tls
+from engine.rest.results import CallAnswer, Done, OldSession
+from engine.service import (
+    CertificateAuthority,
+    api_base,
+    is_loopback,
+    key_for,
+    key_headers,
+    request_url,
+    tls,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -69,7 +78,7 @@ class _Caller:
             raise ConfigError(f"retries is {retries!r}: use 0 to 10")
         if not 0 < timeout_s <= 3600:
             raise ConfigError(f"timeout_s is {timeout_s!r}: use seconds, more than 0 and at most 3600")
-        self._base = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+        self._base = api_base(base_url)
         self._key = key_for(request_url(self._base, "/"), key)
         named = {"OpenAI-Organization": organization, "OpenAI-Project": project}
         given = {**{name: value for name, value in named.items() if value is not None}, **(headers or {})}
@@ -159,8 +168,9 @@ class Client(_Caller):
     `retries` (0 to 10) how often a failed one is repeated where that is safe. `ca` is a PEM file or an SSLContext,
     `proxy` a URL, else the environment's. `chance` and `now` are for tests.
 
-    Every method raises `ConfigError` before anything is sent, `ApiError` (its kinds in `engine.errors`) for a refusal,
-    and `TransportError` when no answer came.
+    A session is one of `engine.realtime.types` or a mapping in the wire's shape, held to `engine.realtime.rules` unless
+    `validate` is False. Every method raises `ConfigError` before anything is sent, `ApiError` (its kinds are in
+    `engine.errors`) for a refusal, and `TransportError` when no answer came.
     """
 
     def __init__(self, key: str | None = None, **options: Unpack[Options]) -> None:
@@ -180,28 +190,32 @@ class Client(_Caller):
         await self._client.aclose()
 
     async def create_client_secret(
-        self, session: Session | None = None, *, expires_after_s: int | None = None
+        self, session: Session | None = None, *, expires_after_s: int | None = None, validate: bool = True
     ) -> ClientSecret:
         """A short-lived key, 10 to 7200 s (default 600), with a session attached: the starting configuration."""
-        return await self._run(operations.create_client_secret(session, expires_after_s))
+        return await self._run(operations.create_client_secret(session, expires_after_s, validate=validate))
 
-    async def create_session(self, session: Session | None = None) -> OldSession:
+    async def create_session(self, session: Session | None = None, *, validate: bool = True) -> OldSession:
         """The old way to a key; the session in the beta's shape."""
-        return await self._run(operations.create_session(session))
+        return await self._run(operations.create_session(session, validate=validate))
 
-    async def create_transcription_session(self, session: Session | None = None) -> OldSession:
+    async def create_transcription_session(
+        self, session: Session | None = None, *, validate: bool = True
+    ) -> OldSession:
         """The old way to a key for transcription; the session in the beta's shape."""
-        return await self._run(operations.create_transcription_session(session))
+        return await self._run(operations.create_transcription_session(session, validate=validate))
 
-    async def create_call(self, sdp: str, session: Session | None = None, *, raw: bool | None = None) -> CallAnswer:
+    async def create_call(
+        self, sdp: str, session: Session | None = None, *, raw: bool | None = None, validate: bool = True
+    ) -> CallAnswer:
         """Open a WebRTC session with an SDP offer. `raw` posts the offer alone; by default that is done when the key
         is a client secret and no session is given.
         """
-        return await self._run(operations.create_call(sdp, session, raw=self._raw(session, raw)))
+        return await self._run(operations.create_call(sdp, session, raw=self._raw(session, raw), validate=validate))
 
-    async def accept_call(self, call_id: str, session: Session) -> Done:
+    async def accept_call(self, call_id: str, session: Session, *, validate: bool = True) -> Done:
         """Answer a call with this session. `NotFoundError`: the caller has gone."""
-        return await self._run(operations.accept_call(call_id, session))
+        return await self._run(operations.accept_call(call_id, session, validate=validate))
 
     async def reject_call(self, call_id: str, status_code: int | None = None) -> Done:
         """Refuse a call with a SIP status, 400 to 699; without one the service says 603, Decline."""
@@ -262,26 +276,28 @@ class SyncClient(_Caller):
         self._client.close()
 
     def create_client_secret(
-        self, session: Session | None = None, *, expires_after_s: int | None = None
+        self, session: Session | None = None, *, expires_after_s: int | None = None, validate: bool = True
     ) -> ClientSecret:
         """See `Client.create_client_secret`."""
-        return self._run(operations.create_client_secret(session, expires_after_s))
+        return self._run(operations.create_client_secret(session, expires_after_s, validate=validate))
 
-    def create_session(self, session: Session | None = None) -> OldSession:
+    def create_session(self, session: Session | None = None, *, validate: bool = True) -> OldSession:
         """See `Client.create_session`."""
-        return self._run(operations.create_session(session))
+        return self._run(operations.create_session(session, validate=validate))
 
-    def create_transcription_session(self, session: Session | None = None) -> OldSession:
+    def create_transcription_session(self, session: Session | None = None, *, validate: bool = True) -> OldSession:
         """See `Client.create_transcription_session`."""
-        return self._run(operations.create_transcription_session(session))
+        return self._run(operations.create_transcription_session(session, validate=validate))
 
-    def create_call(self, sdp: str, session: Session | None = None, *, raw: bool | None = None) -> CallAnswer:
+    def create_call(
+        self, sdp: str, session: Session | None = None, *, raw: bool | None = None, validate: bool = True
+    ) -> CallAnswer:
         """See `Client.create_call`."""
-        return self._run(operations.create_call(sdp, session, raw=self._raw(session, raw)))
+        return self._run(operations.create_call(sdp, session, raw=self._raw(session, raw), validate=validate))
 
-    def accept_call(self, call_id: str, session: Session) -> Done:
+    def accept_call(self, call_id: str, session: Session, *, validate: bool = True) -> Done:
         """See `Client.accept_call`."""
-        return self._run(operations.accept_call(call_id, session))
+        return self._run(operations.accept_call(call_id, session, validate=validate))
 
     def reject_call(self, call_id: str, status_code: int | None = None) -> Done:
         """See `Client.reject_call`."""

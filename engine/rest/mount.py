@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from engine.errors import WebhookError
-from engine.rest.webhook import MAX_BODY_BYTES, Seen, Verifier, WebhookEvent
+from engine.rest.webhook import MAX_BODY_BYTES, Seen, Verifier, Webhook
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Handler = Callable[[WebhookEvent], Awaitable[object]]
+Handler = Callable[[Webhook], Awaitable[object]]
 
 MAX_HANDLING = 256  # webhooks handled at a time; the next is answered 503, and the sender comes again
 
@@ -22,7 +22,7 @@ _log = logging.getLogger("bargein")
 
 
 class WebhookApp:
-    """Verifies each webhook and calls `handler(event)` once for it: `app = WebhookApp(handler, "whsec_...")`.
+    """Verifies each webhook and calls `handler(webhook)` once for it: `app = WebhookApp(handler, "whsec_...")`.
 
     | answer | when |
     | 200 | handled; or its id was handled before, and then nothing is done again |
@@ -85,11 +85,11 @@ class WebhookApp:
             body = await self._body(headers, receive)
             if body is None:
                 return None
-            event = self._verifier.verify(headers, body, self._now())
+            webhook = self._verifier.verify(headers, body, self._now())
         except WebhookError as refused:
             _log.warning("webhook refused: %s", refused)
             return refused.status
-        return await self._handle(event)
+        return await self._handle(webhook)
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes | None:
         too_long = WebhookError(f"the body is longer than {self._max_body} bytes", status=413)
@@ -107,8 +107,8 @@ class WebhookApp:
             if not message.get("more_body", False):
                 return bytes(body)
 
-    async def _handle(self, event: WebhookEvent) -> int:
-        name = event.webhook_id
+    async def _handle(self, webhook: Webhook) -> int:
+        name = webhook.id
         if self.seen.has(name, self._now()):
             return 200
         task = self._handling.get(name)
@@ -116,20 +116,20 @@ class WebhookApp:
             if len(self._handling) >= MAX_HANDLING:
                 _log.warning("webhook %s comes while %d are being handled: 503", name[:80], MAX_HANDLING)
                 return 503
-            task = self._handling[name] = asyncio.create_task(self._run(event))
+            task = self._handling[name] = asyncio.create_task(self._run(webhook))
         return 200 if await asyncio.shield(task) else 500  # shielded: a sender that hangs up does not undo the work
 
-    async def _run(self, event: WebhookEvent) -> bool:
+    async def _run(self, webhook: Webhook) -> bool:
         try:
-            await self._handler(event)
+            await self._handler(webhook)
         except Exception:
-            _log.exception("the handler of webhook %s (%s) failed", event.webhook_id[:80], event.type[:80])
+            _log.exception("the handler of webhook %s (%s) failed", webhook.id[:80], webhook.event.type[:80])
             return False
         else:
-            self.seen.add(event.webhook_id, self._now())
+            self.seen.add(webhook.id, self._now())
             return True
         finally:
-            del self._handling[event.webhook_id]
+            del self._handling[webhook.id]
 
 
 async def _reply(send: Send, status: int) -> None:

@@ -19,12 +19,30 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from engine.errors import ConfigError, RemoteProtocolError
-from engine.redaction import secrets_in
-from engine.rest.results import CallAnswer, ClientSecret, Done, Ephemeral, OldSession
+from engine.realtime.redaction import secrets_in
+from engine.realtime.rules import prepared
+from engine.realtime.types import (
+    ACCEPT_CALL,
+    CREATE_BETA_SESSION,
+    CREATE_BETA_TRANSCRIPTION,
+    CREATE_CALL,
+    CREATE_CLIENT_SECRET,
+    HANGUP_CALL,
+    REFER_CALL,
+    REJECT_CALL,
+    BetaSession,
+    BetaTranscriptionSession,
+    ClientSecret,
+    Endpoint,
+    EphemeralKey,
+    HybridSession,
+    Shape,
+)
+from engine.rest.results import CallAnswer, Done, OldSession
 from engine.service import checked_call_id
 
 T = TypeVar("T")
-Session = Mapping[str, Any] | msgspec.Struct
+Session = Mapping[str, Any] | Shape
 """A session: a typed one, or a mapping in the wire's shape."""
 
 
@@ -72,7 +90,9 @@ class Operation(Generic[T]):
 # ---- keys
 
 
-def create_client_secret(session: Session | None = None, expires_after_s: int | None = None) -> Operation[ClientSecret]:
+def create_client_secret(
+    session: Session | None = None, expires_after_s: int | None = None, *, validate: bool = True
+) -> Operation[ClientSecret]:
     """POST /realtime/client_secrets. `expires_after_s`: 10 to 7200, the service's default is 600."""
     body: dict[str, Any] = {}
     if expires_after_s is not None:
@@ -81,25 +101,30 @@ def create_client_secret(session: Session | None = None, expires_after_s: int | 
             raise ConfigError(f"expires_after_s is {expires_after_s!r}: use whole seconds from 10 to 7200")
         body["expires_after"] = {"anchor": "created_at", "seconds": expires_after_s}
     if session is not None:
-        body["session"] = _typed(session)
-    return _json("create a client secret", "/realtime/client_secrets", body, _client_secret, Repeat.ALWAYS)
+        body["session"] = _checked(session, None, validate)
+    read = _reader(ClientSecret.from_wire)
+    return _json("create a client secret", CREATE_CLIENT_SECRET, body, read)
 
 
-def create_session(session: Session | None = None) -> Operation[OldSession]:
-    """POST /realtime/sessions, the old way to a key: the session in the beta's shape."""
-    return _json("create a session", "/realtime/sessions", _plain(session), _old_session, Repeat.ALWAYS)
+def create_session(session: Session | None = None, *, validate: bool = True) -> Operation[OldSession]:
+    """POST /realtime/sessions, the old way to a key: the session in the older dialect."""
+    body = _checked(session or {}, BetaSession, validate)
+    return _json("create a session", CREATE_BETA_SESSION, body, _reader(_old_session))
 
 
-def create_transcription_session(session: Session | None = None) -> Operation[OldSession]:
+def create_transcription_session(session: Session | None = None, *, validate: bool = True) -> Operation[OldSession]:
     """POST /realtime/transcription_sessions, the old way to a key for transcription."""
-    path = "/realtime/transcription_sessions"
-    return _json("create a transcription session", path, _plain(session), _old_session, Repeat.ALWAYS)
+    body = _checked(session or {}, BetaTranscriptionSession, validate)
+    read = _reader(lambda value: _with_secret(BetaTranscriptionSession.from_wire(value)))
+    return _json("create a transcription session", CREATE_BETA_TRANSCRIPTION, body, read)
 
 
 # ---- calls
 
 
-def create_call(sdp: str, session: Session | None = None, *, raw: bool = False) -> Operation[CallAnswer]:
+def create_call(
+    sdp: str, session: Session | None = None, *, raw: bool = False, validate: bool = True
+) -> Operation[CallAnswer]:
     """POST /realtime/calls with a WebRTC offer: multipart with the session, or, `raw`, the offer alone, which is what
     a client secret may post.
     """
@@ -113,13 +138,13 @@ def create_call(sdp: str, session: Session | None = None, *, raw: bool = False) 
     else:
         parts = {"sdp": ("application/sdp", sdp.encode())}
         if session is not None:
-            wire = _realtime(session)
+            wire = _realtime(session, validate)
             secrets = tuple(secrets_in(wire))
-            parts["session"] = ("application/json", msgspec.json.encode(wire))
+            parts["session"] = ("application/json", _encoded(wire))
         body, content_type = _multipart(parts)
     return Operation(
         "create a call",
-        "/realtime/calls",
+        CREATE_CALL.path,
         _call_answer,
         body,
         content_type,
@@ -129,9 +154,9 @@ def create_call(sdp: str, session: Session | None = None, *, raw: bool = False) 
     )
 
 
-def accept_call(call_id: str, session: Session) -> Operation[Done]:
+def accept_call(call_id: str, session: Session, *, validate: bool = True) -> Operation[Done]:
     """POST /realtime/calls/{call_id}/accept with the session that answers."""
-    return _call(call_id, "accept", _realtime(session))
+    return _call("accept", ACCEPT_CALL, call_id, _realtime(session, validate))
 
 
 def reject_call(call_id: str, status_code: int | None = None) -> Operation[Done]:
@@ -141,7 +166,7 @@ def reject_call(call_id: str, status_code: int | None = None) -> Operation[Done]
         if not whole or not 400 <= status_code <= 699:
             raise ConfigError(f"status_code is {status_code!r}: use a SIP status from 400 to 699, such as 486 (busy)")
     body = None if status_code is None else {"status_code": status_code}
-    return _call(call_id, "reject", body, Repeat.ALWAYS)
+    return _call("reject", REJECT_CALL, call_id, body, Repeat.ALWAYS)
 
 
 def refer_call(call_id: str, target_uri: str) -> Operation[Done]:
@@ -149,18 +174,20 @@ def refer_call(call_id: str, target_uri: str) -> Operation[Done]:
     scheme, _, rest = target_uri.partition(":") if isinstance(target_uri, str) else ("", "", "")
     if scheme.lower() not in ("tel", "sip", "sips") or not rest or not target_uri.isprintable() or " " in target_uri:
         raise ConfigError(f"target_uri is {target_uri!r:.200}: give tel:+14155550123 or sip:agent@example.com")
-    return _call(call_id, "refer", {"target_uri": target_uri})
+    return _call("refer", REFER_CALL, call_id, {"target_uri": target_uri})
 
 
 def hang_up_call(call_id: str) -> Operation[Done]:
     """POST /realtime/calls/{call_id}/hangup, for SIP and WebRTC."""
-    return _call(call_id, "hangup", None, Repeat.ALWAYS)
+    return _call("hang up", HANGUP_CALL, call_id, None, Repeat.ALWAYS)
 
 
-def _call(call_id: str, verb: str, body: dict[str, Any] | None, repeat: Repeat = Repeat.UNDONE) -> Operation[Done]:
+def _call(
+    doing: str, endpoint: Endpoint, call_id: str, body: dict[str, Any] | None, repeat: Repeat = Repeat.UNDONE
+) -> Operation[Done]:
     return Operation(
-        f"{'hang up' if verb == 'hangup' else verb} call {checked_call_id(call_id)}",
-        f"/realtime/calls/{call_id}/{verb}",
+        f"{doing} call {checked_call_id(call_id)}",
+        endpoint.path.format(call_id=call_id),
         lambda answer: Done(request_id=answer.request_id),
         b"" if body is None else _encoded(body),
         None if body is None else "application/json",
@@ -174,9 +201,11 @@ def _call(call_id: str, verb: str, body: dict[str, Any] | None, repeat: Repeat =
 # ---- bodies
 
 
-def _json(doing: str, path: str, body: dict[str, Any], read: Callable[[Answer], T], repeat: Repeat) -> Operation[T]:
+def _json(doing: str, endpoint: Endpoint, body: dict[str, Any], read: Callable[[Answer], T]) -> Operation[T]:
+    """A key: losing one is no harm, so these are repeated."""
     secrets = tuple(secrets_in(body))
-    return Operation(doing, path, read, _encoded(body), "application/json", repeat=repeat, secrets=secrets)
+    encoded = _encoded(body)
+    return Operation(doing, endpoint.path, read, encoded, "application/json", repeat=Repeat.ALWAYS, secrets=secrets)
 
 
 def _encoded(body: Any) -> bytes:
@@ -186,23 +215,15 @@ def _encoded(body: Any) -> bytes:
         raise ConfigError(f"session cannot be written as JSON: {error}") from None
 
 
-def _plain(session: Session | None) -> dict[str, Any]:
-    """The session in the wire's shape."""
-    if session is None:
-        return {}
-    wire = msgspec.to_builtins(session) if isinstance(session, msgspec.Struct) else session
-    if not isinstance(wire, Mapping):
+def _checked(session: Session, kind: type[Shape] | None, validate: bool) -> dict[str, Any]:
+    """The session in the wire's shape, held to the rules of `engine.realtime.rules`."""
+    if not isinstance(session, Shape | Mapping):
         raise ConfigError(f"session is a {type(session).__name__}: give a session or a mapping in the wire's shape")
-    return dict(wire)
+    return prepared(session, kind, validate=validate)
 
 
-def _typed(session: Session) -> dict[str, Any]:
-    """With the type that every new session must have; realtime when it is left out."""
-    return {"type": "realtime", **_plain(session)}
-
-
-def _realtime(session: Session) -> dict[str, Any]:
-    wire = _typed(session)
+def _realtime(session: Session, validate: bool) -> dict[str, Any]:
+    wire = _checked(session, None, validate)
     if wire["type"] != "realtime":
         raise ConfigError(f"session.type is {wire['type']!r}: a call is held by a realtime session")
     return wire
@@ -223,42 +244,27 @@ def _multipart(parts: Mapping[str, tuple[str, bytes]]) -> tuple[bytes, str]:
 # ---- answers
 
 
-def _object(answer: Answer) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise RemoteProtocolError(f"the answer is no JSON object ({len(answer.body)} bytes)")
-    return value
+def _reader(read: Callable[[dict[str, Any]], T]) -> Callable[[Answer], T]:
+    def from_answer(answer: Answer) -> T:
+        try:
+            value = msgspec.json.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise RemoteProtocolError(f"the answer is no JSON object ({len(answer.body)} bytes)")
+        return read(value)
+
+    return from_answer
 
 
-def _ephemeral(value: Any, where: str) -> Ephemeral:
-    try:
-        secret = msgspec.convert(value, Ephemeral, strict=False)
-    except msgspec.ValidationError:
-        secret = Ephemeral("")
-    if not secret.value:
-        raise RemoteProtocolError(f"the answer has no {where}")
-    return secret
+def _old_session(value: dict[str, Any]) -> OldSession:
+    return _with_secret((HybridSession if "audio" in value else BetaSession).from_wire(value))
 
 
-def _client_secret(answer: Answer) -> ClientSecret:
-    body = _object(answer)
-    secret = _ephemeral(body, "value")
-    session = body.get("session")
-    return ClientSecret(
-        secret.value,
-        secret.expires_at,
-        session=session if isinstance(session, dict) else {},
-        request_id=answer.request_id,
-    )
-
-
-def _old_session(answer: Answer) -> OldSession:
-    body = _object(answer)
-    secret = _ephemeral(body.pop("client_secret", None), "client_secret.value")
-    return OldSession(client_secret=secret, session=body, request_id=answer.request_id)
+def _with_secret(session: BetaSession | HybridSession | BetaTranscriptionSession) -> OldSession:
+    if not isinstance(session.client_secret, EphemeralKey):
+        raise RemoteProtocolError("the answer has no client_secret with a value")
+    return OldSession(session.client_secret, session)
 
 
 def _call_answer(answer: Answer) -> CallAnswer:

@@ -13,11 +13,12 @@ import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
-from engine.errors import ConfigError, WebhookError
+from engine.errors import ConfigError, RemoteProtocolError, WebhookError
+from engine.realtime.types import RealtimeCallIncoming, WebhookEvent
 
 TOLERANCE_S = 300
 MAX_BODY_BYTES = 256 * 1024
@@ -27,53 +28,11 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _MAX_ID = 256
 
 
-class SipHeader(msgspec.Struct, frozen=True):
-    """One header of the INVITE. Order and repetition are the caller's; so is the content: do not trust it."""
+class Webhook(NamedTuple):
+    """A verified webhook. `id` is the header's, which repetitions have in common; `event` is what happened."""
 
-    name: str
-    value: str
-
-
-class CallIncoming(msgspec.Struct, frozen=True):
-    """`realtime.call.incoming`: somebody calls, and waits to be accepted, rejected or referred."""
-
-    call_id: str
-    sip_headers: tuple[SipHeader, ...] = ()
-    sip_media_security: str | None = None  # "rtp", "srtp", None when unknown
-
-    def header(self, name: str) -> str | None:
-        """The first SIP header of this name, in any case; None without one."""
-        wanted = name.lower()
-        return next((header.value for header in self.sip_headers if header.name.lower() == wanted), None)
-
-
-class WebhookEvent(msgspec.Struct, frozen=True):
-    """A verified webhook. `webhook_id` is what repetitions have in common; `data` is in the wire's shape."""
-
-    webhook_id: str
-    type: str
-    data: Mapping[str, Any]
-    id: str = ""
-    created_at: int = 0
-
-    def call(self) -> CallIncoming | None:
-        """The incoming call; None for any other event. Raises `WebhookError` when its data are no call's."""
-        if self.type != "realtime.call.incoming":
-            return None
-        try:
-            call = msgspec.convert(self.data, CallIncoming, strict=False)
-        except msgspec.ValidationError as problem:
-            raise WebhookError(f"realtime.call.incoming is not as it should be: {problem}") from None
-        if not call.call_id:
-            raise WebhookError("realtime.call.incoming names no call_id")
-        return call
-
-
-class _Event(msgspec.Struct):
-    type: str
-    data: dict[str, Any] = {}
-    id: str = ""
-    created_at: int = 0
+    id: str
+    event: RealtimeCallIncoming | WebhookEvent
 
 
 class Verifier:
@@ -93,8 +52,8 @@ class Verifier:
     def __repr__(self) -> str:
         return f"Verifier({len(self._keys)} secrets, tolerance_s={self.tolerance_s})"
 
-    def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> WebhookEvent:
-        """The event, or `WebhookError` (`status` 400). Header names in any case.
+    def verify(self, headers: Mapping[str, str], body: bytes, now: float) -> Webhook:
+        """The webhook, or `WebhookError` (`status` 400). Header names in any case.
 
         The time it takes tells nothing about the secret or about which check failed: every signature is computed and
         compared in constant time whatever the age, and nothing of the body is parsed before.
@@ -107,7 +66,7 @@ class Verifier:
         named = 0 < len(webhook_id) <= _MAX_ID
         if not (authentic & timely & named):
             raise WebhookError(_why(authentic, timely))
-        return _event(webhook_id, body)
+        return Webhook(webhook_id, _event(body))
 
     def _signed(self, webhook_id: str, timestamp: str, body: bytes, signatures: str) -> bool:
         signed = f"{webhook_id}.{timestamp}.".encode(errors="surrogateescape") + body
@@ -129,12 +88,18 @@ def _why(authentic: bool, timely: bool) -> str:
     return "webhook-id is missing or longer than 256 characters"
 
 
-def _event(webhook_id: str, body: bytes) -> WebhookEvent:
+def _event(body: bytes) -> RealtimeCallIncoming | WebhookEvent:
     try:
-        event = msgspec.json.decode(body, type=_Event)
+        value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
+        raise WebhookError(f"the body is no JSON: {problem}") from None
+    if not isinstance(value, dict):
+        raise WebhookError("the body is no event but other JSON")
+    kind = RealtimeCallIncoming if value.get("type") == "realtime.call.incoming" else WebhookEvent
+    try:
+        return kind.from_wire(value)
+    except RemoteProtocolError as problem:
         raise WebhookError(f"the body is no event: {problem}") from None
-    return WebhookEvent(webhook_id, event.type, event.data, event.id, event.created_at)
 
 
 def _key(secret: str) -> bytes:

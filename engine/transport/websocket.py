@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, ConnectionLost, TransportError
-from engine.redaction import redacted, without_secrets
-from engine.service import CertificateAuthority, is_loopback, tls
+from engine.realtime.redaction import redacted
+from engine.service import CertificateAuthority, is_loopback, tls, without_secrets
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

@@ -24,7 +24,7 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("command", ["demo", "file", "serve", "version"])
+@pytest.mark.parametrize("command", ["demo", "file", "serve", "secret", "call", "version"])
 def test_every_command_has_help_with_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     told = capsys.readouterr()
@@ -35,7 +35,18 @@ def test_every_command_has_help_with_exit_codes(command: str, capsys: pytest.Cap
 def test_help_of_the_program() -> None:
     ran = run("--help")
     assert ran.code == 0 and ran.err == ""
-    for word in ("demo", "file", "serve", "version", "OPENAI_API_KEY", "OPENAI_BASE_URL", "examples:", "130"):
+    for word in (
+        "demo",
+        "file",
+        "serve",
+        "secret",
+        "call",
+        "version",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "examples:",
+        "130",
+    ):
         assert word in ran.out
 
 

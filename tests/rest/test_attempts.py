@@ -133,12 +133,15 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 
 
 def test_secrets_that_a_server_quotes_are_not_told() -> None:
-    session = {"tools": [{"type": "mcp", "authorization": "Bearer mcpsecret", "headers": {"X-Key": "headersecret"}}]}
-    told = b'{"error": {"message": "knownsecret mcpsecret headersecret whsec_abcdef ek_ghijkl", "param": "mcpsecret"}}'
+    tool: dict[str, Any] = {"type": "mcp", "server_label": "x", "server_url": "https://h/p?opaque-query"}
+    tool |= {"authorization": "Bearer mcpsecret", "headers": {"X-Key": "headersecret"}}
+    session = {"tools": [tool]}
+    words = b"knownsecret mcpsecret headersecret opaque-query whsec_abcdef ek_ghijkl"
+    told = b'{"error": {"message": "%b", "param": "mcpsecret"}}' % words
     with pytest.raises(ApiError) as raised:
         attempts(operations.create_client_secret(session)).judge(Answer(400, {}, told))
     shown = f"{raised.value} {raised.value!r} {vars(raised.value)}"
-    for secret in ("knownsecret", "mcpsecret", "headersecret", "abcdef", "ghijkl"):
+    for secret in ("knownsecret", "mcpsecret", "headersecret", "opaque-query", "abcdef", "ghijkl"):
         assert secret not in shown
     with pytest.raises(TransportError) as lost:
         attempts(SAFE, retries=0).judge(Failure("knownsecret", sent=True))

@@ -22,6 +22,7 @@ from engine.errors import (
     ServerFaultError,
     TransportError,
 )
+from engine.realtime.types import BetaSession, HybridSession, RealtimeSession, ReportedTranscription
 from engine.rest import CallAnswer, Client, SyncClient
 from tests.cli.servers import running
 from tests.rest.service import ANSWER, EPHEMERAL, KEY, OFFER, Reply, Service, base_of, problem, run, serving
@@ -65,12 +66,8 @@ def test_a_client_secret() -> None:
     service = Service()
     secret = talk(service, lambda made: made.create_client_secret(SESSION, expires_after_s=60))
     assert (secret.value, secret.expires_at) == (EPHEMERAL, 1_900_000_060)
-    assert secret.session["object"] == "realtime.session"
-    assert secret.session["instructions"] == "Be brief."
-    assert secret.request_id == "req_1"
+    assert (secret.session.object, secret.session.instructions) == ("realtime.session", "Be brief.")
     assert EPHEMERAL not in repr(secret)
-    assert secret.expired(1_900_000_060)
-    assert not secret.expired(1_900_000_059)
     (asked,) = service.asked
     assert (asked.method, asked.path) == ("POST", "/v1/realtime/client_secrets")
     assert asked.json == {"expires_after": {"anchor": "created_at", "seconds": 60}, "session": SESSION}
@@ -94,20 +91,42 @@ def test_a_transcription_secret() -> None:
     service = Service()
     asked = {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
     secret = talk(service, lambda made: made.create_client_secret(asked))
-    assert secret.session["object"] == "realtime.transcription_session"
+    assert isinstance(secret.session, ReportedTranscription)
+
+
+def test_a_typed_session_and_one_that_is_not_checked() -> None:
+    service = Service()
+    talk(service, lambda made: made.create_client_secret(RealtimeSession(instructions="Hi.", extra={"shiny": 1})))
+    talk(service, lambda made: made.create_client_secret({"voice": "verse"}, validate=False))
+    assert [asked.json["session"] for asked in service.asked] == [
+        {"type": "realtime", "instructions": "Hi.", "shiny": 1},
+        {"type": "realtime", "voice": "verse"},
+    ]
 
 
 def test_the_old_sessions() -> None:
     service = Service()
     old = talk(service, lambda made: made.create_session({"voice": "verse", "modalities": ["text", "audio"]}))
     assert (old.client_secret.value, old.client_secret.expires_at) == (EPHEMERAL, 1_900_000_060)
-    assert old.session["voice"] == "verse"
-    assert "client_secret" not in old.session
+    assert isinstance(old.session, BetaSession)
+    assert (old.session.voice, old.session.modalities) == ("verse", ("text", "audio"))
     assert EPHEMERAL not in repr(old)
     heard = talk(service, lambda made: made.create_transcription_session({"input_audio_format": "g711_ulaw"}))
-    assert heard.session["input_audio_format"] == "g711_ulaw"
+    assert heard.session.input_audio_format == "g711_ulaw"
     assert [asked.path for asked in service.asked] == ["/v1/realtime/sessions", "/v1/realtime/transcription_sessions"]
     assert service.asked[1].json == {"input_audio_format": "g711_ulaw"}
+
+
+def test_the_old_session_in_the_mixed_shape() -> None:
+    service = Service()
+    secret = {"value": EPHEMERAL, "expires_at": 1}
+    answer = {"id": "sess_1", "audio": {"output": {"voice": "marin"}}, "turn_detection": None, "client_secret": secret}
+    service.script.append(Reply(200, answer))
+    old = talk(service, lambda made: made.create_session())
+    assert isinstance(old.session, HybridSession)
+    assert old.client_secret.value == EPHEMERAL
+    assert old.session.turn_detection is None
+    assert old.session.to_wire()["audio"] == {"output": {"voice": "marin"}}
 
 
 # ---- calls
@@ -200,6 +219,9 @@ def test_a_call_is_referred_and_one_is_hung_up() -> None:
         (lambda made: made.create_client_secret(expires_after_s=60.5), "whole seconds"),
         (lambda made: made.create_client_secret("realtime"), "session is a str"),
         (lambda made: made.create_client_secret({"x": object()}), "session cannot be written as JSON"),
+        (lambda made: made.create_client_secret({"voice": "verse"}), "older dialect"),
+        (lambda made: made.create_client_secret({"audio": {"output": {"speed": 2}}}), "0.25 to 1.5"),
+        (lambda made: made.create_session({"temperature": 2}), "temperature"),
         (lambda made: made.reject_call("rtc_1", 399), "status_code is 399"),
         (lambda made: made.reject_call("rtc_1", 700), "400 to 699"),
         (lambda made: made.refer_call("rtc_1", "agent@example.com"), "target_uri"),
@@ -261,10 +283,10 @@ def test_a_caller_who_has_gone_is_not_found() -> None:
 def test_the_parameter_is_told() -> None:
     service = Service()
     service.script.append(problem(400, "unknown_parameter", "Unknown parameter: 'session.voice'.", "session.voice"))
-    error = failing(service, lambda made: made.create_client_secret({"voice": "x"}))
+    error = failing(service, lambda made: made.create_client_secret({"model": "x"}))
     assert type(error) is ApiError
     assert (error.status, error.param, error.type) == (400, "session.voice", "invalid_request_error")
-    assert "Unknown parameter: 'session.voice'." in str(error)
+    assert "Unknown parameter: 'session.voice'" in str(error)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'"x"', b"[1]", b'{"error": 3}', b"\xff" * 10])
@@ -282,7 +304,7 @@ def test_an_error_without_an_error_object_has_a_hint(body: bytes) -> None:
     [
         (b"no json", lambda made: made.create_client_secret(), "no JSON object"),
         (b"{}", lambda made: made.create_client_secret(), "no value"),
-        (b"{}", lambda made: made.create_session(), "no client_secret.value"),
+        (b"{}", lambda made: made.create_session(), "no client_secret with a value"),
         (b"{}", lambda made: made.create_call(OFFER), "no SDP"),
     ],
 )
