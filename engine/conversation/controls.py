@@ -67,7 +67,7 @@ class Controls:
             conversation.send(events.ConversationItemCreate(item=item))
             conversation.send(events.ResponseCreate())
 
-        A `response.create` waits for the end of the response that is under way; the newest one that waits counts.
+        A `response.create` waits for the end of the response that is under way, after those that wait already.
         A commit takes all sound captured until now, so it waits some 10 ms for that, and what is sent meanwhile waits
         behind it; `commit` does the same and tells what became of it.
         Raises `LocalProtocolError`, and sends nothing, when it is no event or the session's state does not allow it.

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from engine.realtime.redaction import shown
+
 EXTRA = "*"  # wire name of `extra`; a real member of that name is kept inside `extra` like any other unknown one
 
 Object: TypeAlias = dict[str, Any]  # an open JSON object; unknown members stay in place
@@ -33,6 +35,10 @@ def text_of(mapping: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _last_is_extra(name: str) -> bool:
+    return name == "extra"
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
     """Base of all typed events. Frozen; `type` is the wire's name; build with keyword arguments."""
 
@@ -43,6 +49,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_
     def type(self) -> str:
         """The wire's type, such as "response.created"."""
         return str(self.__struct_config__.tag)
+
+    def __repr__(self) -> str:
+        """As msgspec's, without what is absent, what is secret, and the bytes of sound."""
+        present = ((name, getattr(self, name)) for name in sorted(self.__struct_fields__, key=_last_is_extra))
+        members = (f"{name}={shown(name, value)}" for name, value in present if value is not UNSET)
+        return f"{type(self).__name__}({', '.join(members)})"
 
 
 class ClientEvent(Event, frozen=True, kw_only=True):
@@ -58,6 +70,9 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
     type: str
     fields: Object
+
+    def __repr__(self) -> str:
+        return f"Unknown(type={shown('type', self.type)}, fields={shown('fields', self.fields)})"
 
     @property
     def event_id(self) -> NullableText:

@@ -29,6 +29,7 @@ from engine.realtime.client_events import (
 )
 from engine.realtime.event_base import MAX_ID, ClientEvent, Event, Object, ServerEvent, Unknown, text_of, usable_id
 from engine.realtime.response_events import (
+    Outcome,
     ResponseContentPartAdded,
     ResponseContentPartDone,
     ResponseCreated,
@@ -77,6 +78,7 @@ from engine.realtime.server_events import (
     OutputAudioBufferCleared,
     OutputAudioBufferStarted,
     OutputAudioBufferStopped,
+    RateLimit,
     RateLimitsUpdated,
     SessionCreated,
     SessionUpdated,
@@ -197,10 +199,12 @@ __all__ = [
     "McpListToolsFailed",
     "McpListToolsInProgress",
     "Object",
+    "Outcome",
     "OutputAudioBufferClear",
     "OutputAudioBufferCleared",
     "OutputAudioBufferStarted",
     "OutputAudioBufferStopped",
+    "RateLimit",
     "RateLimitsUpdated",
     "ResponseCancel",
     "ResponseContentPartAdded",

@@ -24,6 +24,7 @@ class Item:
     announced: bool = False
     done: bool = False
     bytes_per_ms: int = 48
+    after: str | None = None  # the item it follows, as it was last told
     output: OutputItem | None = None  # of a response; its audio_bytes give the lengths
     kept_ms: dict[int, int] = field(default_factory=dict)  # content_index -> length after truncation; see keep()
 
@@ -49,6 +50,7 @@ class Items:
         """Items dropped because the list was full."""
         self._order: list[str] = []
         self._items: dict[str, Item] = {}
+        self._orphans: dict[str, None] = {}  # items whose previous one has not come yet; a part of _items
         self._calls: dict[str, int] = {}  # call_id -> how many function_calls have it; at most one entry per item
 
     def __len__(self) -> int:
@@ -79,7 +81,10 @@ class Items:
         return call_id in self._calls
 
     def insert(self, item: ev.Object, after: str | None, *, front: bool = False) -> Item:
-        """Put an item after another (unknown or None: at the end), or in front of all. An id already present moves."""
+        """Put an item after another (None: at the end), or in front of all. An id already present moves.
+
+        After an unknown item means at the end until that item comes: then it, and what follows it, moves there.
+        """
         item_id = ev.text_of(item, "id")
         entry = self._items.get(item_id)
         if entry is not None:
@@ -90,6 +95,12 @@ class Items:
         self.describe(entry, item)
         position = -1 if front else self._position(after) if after in self._items else len(self._order) - 1
         self._order.insert(position + 1, item_id)
+        entry.after = after
+        self._orphans.pop(item_id, None)
+        if after is not None and after not in self._items:
+            self._orphans[item_id] = None
+        if self._orphans:
+            self._adopt(item_id)
         self._forget_oldest(item_id)
         return entry
 
@@ -109,7 +120,21 @@ class Items:
             return
         self._order.pop(self._position(item_id))
         del self._items[item_id]
+        self._orphans.pop(item_id, None)
         self._count_call(entry, -1)
+
+    def _adopt(self, item_id: str) -> None:
+        """Move those who waited for this item, with all that hangs on them, to their place behind it."""
+        for orphan in [each for each in self._orphans if self._items[each].after == item_id]:
+            del self._orphans[orphan]
+            start = end = self._position(orphan)
+            while end + 1 < len(self._order) and self._items[self._order[end + 1]].after == self._order[end]:
+                end += 1
+            run = self._order[start : end + 1]
+            if item_id not in run:  # else two items name each other: nothing to be told from that
+                del self._order[start : end + 1]
+                place = self._position(item_id) + 1
+                self._order[place:place] = run
 
     def _count_call(self, entry: Item, change: int) -> None:
         if entry.kind != "function_call" or not entry.call_id:

@@ -159,7 +159,7 @@ class Ledger:
             if len(self.out_of_band) >= self.max_out_of_band:
                 raise ProtocolError(f"more than {self.max_out_of_band} out-of-band responses")
             self.out_of_band[response_id] = response
-            self._settle_request(outside=True)
+            self._settle_request(outside=True, metadata=event.metadata)
             return
         if self.response is not None:
             if self.role is Role.SERVER:
@@ -209,13 +209,16 @@ class Ledger:
         if not out_of_band_request(request) and isinstance(after, Slot):
             self.slot, self._reserved_id = after, ""
 
-    def _settle_request(self, *, outside: bool) -> None:
-        """The oldest request of this kind has its response. A client settles the default one only when a response is
-        done: response.created may have been for the server's own, and the refusal of ours still to come."""
-        for position, request in enumerate(self._requests):
-            if out_of_band_request(request) is outside:
-                del self._requests[position]
-                return
+    def _settle_request(self, *, outside: bool, metadata: Any = None) -> ev.ResponseCreate | None:
+        """The oldest request of this kind has its response; of several, the oldest with this metadata. A client settles
+        the default one only when a response is done: response.created may have been for the server's own, and the
+        refusal of ours still to come."""
+        found = [request for request in self._requests if out_of_band_request(request) is outside]
+        told = [request for request in found if metadata and (request.response or {}).get("metadata") == metadata]
+        settled = next(iter(told or found), None)
+        if settled is not None:
+            self._requests = [request for request in self._requests if request is not settled]
+        return settled
 
     def _running(self, response_id: str) -> Response | None:
         if self.response is not None and self.response.response_id == response_id:
@@ -266,7 +269,7 @@ class Ledger:
             if self.role is Role.SERVER:
                 raise ProtocolError(f"{event.type}: previous_item_id {after!r} is not in the conversation")
             if not self.items.forgotten:
-                self._note(f"{event.type} after the unknown item {after!r}: put at the end")
+                self._note(f"{event.type} after the unknown item {after!r}: put at the end until that comes")
         # Some servers say null for every item, so a client believes it only of those it put in front itself.
         front = after is None and (self.role is Role.SERVER or event.item_id in self._fronted)
         self._fronted.pop(event.item_id, None)

@@ -12,7 +12,8 @@ A client:
         if protocol.receive(event) is Verdict.ACCEPTED:       # IGNORED: late or out of place, drop it
             act_on(event)
         write(wire.encode(e) for e in protocol.outgoing())    # perhaps a response.create that had waited
-    protocol.request_response()                               # now, or after the active response's response.done
+    protocol.update_session(RealtimeSession(...))             # only what is not in force already is sent
+    protocol.request_response()                               # now, or when the slot is free
     if protocol.slot is Slot.ACTIVE:
         protocol.send(ResponseCancel(response_id=protocol.response_id))
     played_ms = min(played_ms, protocol.items.get(item_id).audio_ms(content_index))
@@ -48,9 +49,11 @@ from msgspec import UNSET
 from engine.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems
-from engine.realtime.ledger import Ledger, out_of_band_request
+from engine.realtime.asking import Asking, Requested
+from engine.realtime.redaction import scrub
 from engine.realtime.roles import Role
 from engine.realtime.transitions import Session, Slot, Turn
+from engine.realtime.usage import Prices
 
 __all__ = ["Anomaly", "Protocol", "Requested", "Role", "Session", "Slot", "Turn", "Verdict"]
 
@@ -66,14 +69,6 @@ class Verdict(enum.Enum):
     ACCEPTED = "accepted"  # act on it
     IGNORED = "ignored"  # client: late or out of place; drop it, `anomalies` says why
     REFUSED = "refused"  # server: the answer is in outgoing(); do nothing
-
-
-class Requested(enum.Enum):
-    """What request_response() did."""
-
-    SENT = "sent"
-    QUEUED = "queued"  # goes out after response.done
-    REPLACED = "replaced"  # likewise, and the one that waited before is dropped
 
 
 class Anomaly(NamedTuple):
@@ -95,7 +90,7 @@ def counting_ids() -> Callable[[str], str]:
     return make
 
 
-class Protocol(Ledger):
+class Protocol(Asking):
     """One end of a session. Attributes are read-only for callers; one thread at a time.
 
     role          which end this is
@@ -107,6 +102,15 @@ class Protocol(Ledger):
     out_of_band   running out-of-band responses by id
     audio_started whether any model audio has been sent: the voice is fixed from then on
     anomalies     the newest things the peer did wrong (client); anomaly_count counts all
+
+    A client's also:
+    outcomes      the newest responses that were not completed, and requests the server would not begin (ev.Outcome)
+    usage         tokens and cost per response and in all (Meter), by `prices`
+    rate_limits   the newest figures by name
+    differences   what the last session.updated did not confirm of what was asked
+    refusal       the error that refused the newest update, None once one was accepted; while there is one and no sound
+                  has been sent, none is
+    history()     the conversation in order, with the words that have come
 
     ids(prefix) makes event and response ids. With call=True the server plays the audio (WebRTC, SIP).
     max_items bounds the conversation's memory; the oldest item is forgotten first. max_out_of_band (at most 16) bounds
@@ -121,14 +125,13 @@ class Protocol(Ledger):
         call: bool = False,
         max_items: int | None = None,
         max_out_of_band: int | None = None,
+        prices: Prices | None = None,
     ) -> None:
-        super().__init__(role, ids or counting_ids(), call=call, max_items=max_items, max_out_of_band=max_out_of_band)
+        bounds = {"max_items": max_items, "max_out_of_band": max_out_of_band}
+        super().__init__(role, ids or counting_ids(), call=call, prices=prices, **bounds)
         self.anomalies: deque[Anomaly] = deque(maxlen=MAX_ANOMALIES)  # full: the oldest goes
         self.anomaly_count = 0
         self._outgoing: list[ev.AnyEvent] = []  # bounded by MAX_OUTGOING
-        self._pending: ev.ResponseCreate | None = None  # client: waits for response.done; one at most
-        self._pending_is_retry = False
-        self._retry_id: str | None = None  # client: event_id of a create that was already sent again once
         self._current_type = ""
 
     # ---- in
@@ -143,13 +146,14 @@ class Protocol(Ledger):
         except ProtocolError as problem:
             if self.role is Role.CLIENT:
                 self._note(str(problem))
+                self._release(event)
                 return Verdict.IGNORED
             self._answer(problem, event)
             return Verdict.REFUSED
         finally:
             self._current_type = ""
         if self.role is Role.CLIENT:
-            self._after_server_event(event)
+            return self._follow(event)
         return Verdict.ACCEPTED
 
     def malformed(self, problem: RemoteProtocolError) -> Verdict:
@@ -171,42 +175,17 @@ class Protocol(Ledger):
             raise LocalProtocolError(f"cannot send {event.type}: the session is closed")
         if len(self._outgoing) >= MAX_OUTGOING:
             raise LocalProtocolError(f"cannot send {event.type}: {MAX_OUTGOING} events wait; take them with outgoing()")
+        if isinstance(event, ev.InputAudioBufferAppend):
+            self._check_sound()
         event = self._complete(event)
         try:
             self._apply(self.role, event)
         except ProtocolError as problem:
-            message = f"cannot send {event.type}: {problem}"
+            message = scrub(f"cannot send {event.type}: {problem}")
             raise LocalProtocolError(message, code=problem.code, param=problem.param) from None
-        if isinstance(event, ev.ResponseCreate) and not out_of_band_request(event):
-            self._pending = None
+        self._asked(event)
         self._outgoing.append(event)
         return event
-
-    def request_response(self, event: ev.ResponseCreate | None = None) -> Requested:
-        """Client: ask for a response now, or as soon as the active one is done. One request waits; a newer replaces it.
-
-        A request that loses the race against the server's own response is sent once more after that response.
-        """
-        event = event or ev.ResponseCreate()
-        if self.slot is Slot.FREE or out_of_band_request(event):
-            self.send(event)
-            return Requested.SENT
-        replaced = self._pending is not None
-        self._pending, self._pending_is_retry = event, False
-        return Requested.REPLACED if replaced else Requested.QUEUED
-
-    def withdraw_request(self) -> bool:
-        """Client: drop the response.create that waits; whether there was one."""
-        waiting, self._pending = self._pending is not None, None
-        return waiting
-
-    def expire_request(self) -> bool:
-        """Client: stop waiting for the answer to a response.create that never came; whether there was one."""
-        if self.slot not in (Slot.REQUESTED, Slot.WITHDRAWN):
-            return False
-        for request in [request for request in self._requests if not out_of_band_request(request)]:
-            self._refuse_request(request)
-        return True
 
     def error(
         self, problem: ProtocolError, *, cause: ev.AnyEvent | None = None, kind: str = problems.KIND
@@ -233,7 +212,7 @@ class Protocol(Ledger):
     def close(self) -> None:
         """The connection is gone: nothing is sent or accepted any more."""
         self.session = Session.CLOSED
-        self._pending = None
+        self.withdraw_request()
 
     # ---- inside
 
@@ -252,40 +231,11 @@ class Protocol(Ledger):
             event = msgspec.structs.replace(event, event_id=self.ids("event"))
         return event
 
-    def _after_server_event(self, event: ev.AnyEvent) -> None:
-        if isinstance(event, ev.Error):
-            self._error_arrived(event)
-        elif isinstance(event, ev.ResponseDone) and self._pending is not None and self.slot is Slot.FREE:
-            pending, retry = self._pending, self._pending_is_retry
-            self._pending = None
-            try:
-                sent = self.send(pending)
-            except LocalProtocolError as problem:
-                self._note(str(problem))
-                return
-            if retry:
-                self._retry_id = sent.event_id if isinstance(sent.event_id, str) else None
-
-    def _error_arrived(self, error: ev.Error) -> None:
-        """Match an error with the response.create it refuses; services sometimes leave event_id out."""
-        request = self._matching_request(error)
-        if request is None:
-            return
-        withdrawn = self.slot is Slot.WITHDRAWN
-        self._refuse_request(request)
-        lost_race = error.code == "conversation_already_has_active_response"
-        if out_of_band_request(request) or not lost_race or withdrawn or self._pending is not None:
-            return
-        if request.event_id != self._retry_id:
-            self._pending, self._pending_is_retry = msgspec.structs.replace(request, event_id=UNSET), True
-
-    def _matching_request(self, error: ev.Error) -> ev.ResponseCreate | None:
-        named = error.cause_event_id
-        if named is not None:
-            return next((request for request in self._requests if request.event_id == named), None)
-        if error.code != "conversation_already_has_active_response":
-            return None
-        return next((request for request in self._requests if not out_of_band_request(request)), None)
+    def _follow(self, event: ev.AnyEvent) -> Verdict:
+        """Client: what an accepted event of the server's leads to."""
+        worth = self._after_server_event(event)
+        self._release(event)
+        return Verdict.ACCEPTED if worth else Verdict.IGNORED
 
     def _answer(self, problem: ProtocolError, cause: ev.AnyEvent) -> None:
         self._queue_error(problem, cause.event_id if isinstance(cause.event_id, str) else None)
@@ -298,7 +248,7 @@ class Protocol(Ledger):
 
     def _note(self, why: str) -> None:
         self.anomaly_count += 1
-        self.anomalies.append(Anomaly(self._current_type, why[:300]))  # peers choose the ids quoted in it
+        self.anomalies.append(Anomaly(scrub(self._current_type), scrub(why[:300])))  # peers choose the ids quoted in it
 
 
 def _error_event(problem: ProtocolError, event_id: str | None, kind: str) -> ev.Error:

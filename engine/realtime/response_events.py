@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 
 from engine.realtime.event_base import NullableText, Object, ServerEvent, text_of
+from engine.realtime.redaction import scrub
 
 
 class TokenDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """Token counts by kind; 0 when not reported."""
+    """Token counts by kind; 0 when not reported. `cached_tokens_details`, of input, tells the cached ones by kind."""
 
     text_tokens: int = 0
     audio_tokens: int = 0
     image_tokens: int = 0
     cached_tokens: int = 0
+    cached_tokens_details: TokenDetails | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +31,37 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     input_token_details: TokenDetails = TokenDetails()
     output_token_details: TokenDetails = TokenDetails()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a response ended, or that it never began.
+
+    `status` is the server's: completed, cancelled, incomplete or failed; or ours: refused (the server would not begin
+    it) or lost (another began, and its end was never seen). `reason` is turn_detected or client_cancelled (cancelled),
+    max_output_tokens or content_filter (incomplete); `error_type`, `code` and `message` tell of failed and refused
+    ones. What is not known is "". `metadata` is the request's own.
+    """
+
+    response_id: str = ""
+    status: str = ""
+    reason: str = ""
+    error_type: str = ""
+    code: str = ""
+    message: str = ""
+    metadata: Object = {}
+
+    @property
+    def completed(self) -> bool:
+        """Whether all of it came."""
+        return self.status == "completed"
+
+    def __str__(self) -> str:
+        why = ", ".join(filter(None, (self.reason, self.error_type, self.code, self.message)))
+        text = f"response {self.response_id} is {self.status or 'without status'}" + (f": {why}" if why else "")
+        return scrub(" ".join(text.split()))
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self}>"
 
 
 def _without_nulls(value: Any) -> Any:
@@ -76,6 +109,20 @@ class ResponseDone(_WholeResponse, frozen=True, kw_only=True, tag="response.done
         details = self.response.get("status_details")
         error = details.get("error") if isinstance(details, dict) else None
         return error if isinstance(error, dict) else {}
+
+    @property
+    def outcome(self) -> Outcome:
+        """Status, reason and failure in one."""
+        error = self.failure
+        return Outcome(
+            response_id=self.response_id,
+            status=self.status,
+            reason=self.reason,
+            error_type=text_of(error, "type"),
+            code=text_of(error, "code"),
+            message=text_of(error, "message"),
+            metadata=self.metadata,
+        )
 
     @property
     def usage(self) -> Usage | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from engine.errors import ConfigError
+from engine.realtime.agreement import changes
 from engine.realtime.redaction import HIDDEN
 from engine.realtime.types import (
     McpTool,
@@ -81,7 +82,7 @@ def problems(
     """Everything that is wrong or doubtful with a JSON object that is meant to have this shape."""
     check = checked_shape(kind, value, where, _RULES)
     if issubclass(kind, (RealtimeSession, TranscriptionSession)):
-        _check_state(value, where, state, check)
+        _check_state({**changes(state.effective, value), **_fixed(value)}, where, state, check)
     return check
 
 
@@ -99,12 +100,16 @@ def _session_kind(value: Mapping[str, Any]) -> type[Shape]:
 # ---- what the session's state forbids
 
 
+def _fixed(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": value["type"]} if "type" in value else {}
+
+
 def _check_state(value: Mapping[str, Any], where: str, state: SessionState, check: Check) -> None:
     present = state.effective
     output = _dig(value, "audio", "output")
     output = output if isinstance(output, Mapping) else {}
     if state.audio_started and "voice" in output:
-        rule = "the voice is fixed after the session's first audio, and even the same one is refused"
+        rule = "the voice is fixed after the session's first audio"
         check.add(f"{where}.audio.output.voice", output["voice"], rule, "leave it out, or open a new session")
     if state.responding and "speed" in output and output["speed"] != _dig(present, "audio", "output", "speed"):
         rule = "the speed changes only between turns, and a response is under way"

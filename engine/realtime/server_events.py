@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from engine.realtime.event_base import NullableText, Object, ServerEvent, text_of
@@ -237,8 +239,27 @@ class McpListToolsFailed(ServerEvent, frozen=True, kw_only=True, tag="mcp_list_t
     item_id: str
 
 
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of the account: `remaining` of `limit` requests or tokens, full again in `reset_seconds` from the time
+    the event was sent."""
+
+    name: str
+    limit: float = 0
+    remaining: float = 0
+    reset_seconds: float = 0.0
+
+
 class RateLimitsUpdated(ServerEvent, frozen=True, kw_only=True, tag="rate_limits.updated"):
     """Server, about once per response and in no fixed place: each entry has name (requests or tokens), limit,
     remaining and reset_seconds."""
 
     rate_limits: list[Object]
+
+    @property
+    def limits(self) -> list[RateLimit]:
+        """Those of its entries that can be read."""
+        found = []
+        for entry in self.rate_limits:
+            with contextlib.suppress(msgspec.ValidationError):
+                found.append(msgspec.convert({k: v for k, v in entry.items() if v is not None}, RateLimit))
+        return found

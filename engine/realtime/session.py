@@ -81,6 +81,11 @@ def _audio_input() -> dict[str, Any]:
     }
 
 
+def transcribes(effective: Mapping[str, Any]) -> bool:
+    """Whether the server writes down what the user says."""
+    return bool(_dig(effective, "audio", "input", "transcription"))
+
+
 def bytes_per_ms(response: Mapping[str, Any], effective: Mapping[str, Any]) -> int:
     """Bytes of output audio per millisecond: 8 for pcmu and pcma, 48 for pcm. The response's own format wins."""
     for holder in (response, effective):

@@ -6,7 +6,8 @@ import pytest
 
 from engine.errors import LocalProtocolError
 from engine.realtime import events as ev
-from engine.realtime.protocol import Requested, Slot, Turn, Verdict
+from engine.realtime.asking import MAX_WAITING, Requested
+from engine.realtime.protocol import Protocol, Slot, Turn, Verdict
 from tests.realtime.scenes import (
     IN_PART,
     TEN_MS,
@@ -61,23 +62,57 @@ def test_switching_detection_off_ends_the_turn() -> None:
     assert near.effective["audio"]["output"]["voice"] == "alloy"
 
 
-def test_requests_wait_for_the_active_response() -> None:
+def asking(words: str) -> ev.ResponseCreate:
+    return ev.ResponseCreate(response={"instructions": words})
+
+
+def sent_words(near: Protocol) -> list[object]:
+    return [event.response for event in near.outgoing() if isinstance(event, ev.ResponseCreate)]
+
+
+def test_requests_wait_in_order_for_the_slot() -> None:
     near = client()
     assert near.request_response() is Requested.SENT
     assert near.request_response() is Requested.QUEUED
-    assert near.request_response(ev.ResponseCreate(response={"instructions": "newest"})) is Requested.REPLACED
+    assert near.request_response() is Requested.JOINED
+    assert near.request_response(asking("a")) is Requested.QUEUED
+    assert near.request_response(asking("a")) is Requested.JOINED
+    assert near.waiting == 2
     with pytest.raises(LocalProtocolError, match="already has an active response"):
         near.send(ev.ResponseCreate())
     near.receive(created())
-    assert len(near.outgoing()) == 1
+    assert sent_words(near) == [ev.UNSET]
     near.receive(done())
-    (sent,) = near.outgoing()
-    assert isinstance(sent, ev.ResponseCreate)
-    assert sent.response == {"instructions": "newest"}
+    assert sent_words(near) == [ev.UNSET]
     assert slot_of(near) is Slot.REQUESTED
     near.receive(created("r2"))
     near.receive(done("r2"))
+    assert sent_words(near) == [{"instructions": "a"}]
+    near.receive(created("r3"))
+    near.receive(done("r3"))
     assert near.outgoing() == []
+    assert (slot_of(near), near.waiting) == (Slot.FREE, 0)
+
+
+def test_the_queue_of_requests_has_an_end() -> None:
+    near = client()
+    near.receive(created())
+    for number in range(MAX_WAITING):
+        near.request_response(asking(str(number)))
+    with pytest.raises(LocalProtocolError, match="16 requests wait"):
+        near.request_response(asking("one more"))
+    assert near.request_response(asking("0")) is Requested.JOINED
+
+
+def test_a_refused_request_lets_the_next_go() -> None:
+    near = client()
+    near.request_response(asking("bad"))
+    near.request_response(asking("good"))
+    (first,) = near.outgoing()
+    near.receive(ev.Error(error={"code": "invalid_value", "message": "no", "event_id": first.event_id}))
+    assert sent_words(near) == [{"instructions": "good"}]
+    (outcome,) = near.outcomes
+    assert (outcome.status, outcome.code, outcome.message) == ("refused", "invalid_value", "no")
 
 
 def test_a_waiting_request_can_be_withdrawn() -> None:
@@ -112,6 +147,68 @@ def test_a_request_that_lost_the_race_is_sent_once_more(named: bool) -> None:
     near.receive(done("vad_2"))
     assert near.outgoing() == []
     assert slot_of(near) is Slot.FREE
+    assert [(outcome.status, outcome.code) for outcome in near.outcomes][-1] == (
+        "refused",
+        "conversation_already_has_active_response",
+    )
+
+
+def test_a_race_that_is_told_late_is_still_understood() -> None:
+    near = client()
+    near.request_response(asking("mine"))
+    (first,) = near.outgoing()
+    near.receive(created("vad_1"))
+    near.receive(done("vad_1"))
+    assert near.outgoing() == []  # believed to have been the answer
+    near.receive(active_error(str(first.event_id)))
+    assert sent_words(near) == [{"instructions": "mine"}]
+
+
+def test_a_race_against_an_unannounced_response_waits_for_its_end() -> None:
+    near = client()
+    near.request_response(asking("mine"))
+    near.outgoing()
+    near.receive(active_error(None))
+    assert (near.outgoing(), slot_of(near), near.waiting) == ([], Slot.FREE, 1)
+    near.receive(done("never_announced"))
+    assert sent_words(near) == [{"instructions": "mine"}]
+
+
+def test_a_hold_that_never_ends_can_be_given_up() -> None:
+    near = client()
+    near.request_response(asking("mine"))
+    near.outgoing()
+    near.receive(active_error(None))
+    assert near.expire_request()
+    assert sent_words(near) == [{"instructions": "mine"}]
+
+
+NOTHING_TO_CANCEL = ev.Error(error={"code": "response_cancel_not_active", "message": "Cancellation failed"})
+
+
+def test_a_cancel_that_crosses_the_end_is_nobodys_news() -> None:
+    near = client()
+    near.receive(created())
+    near.send(ev.ResponseCancel(response_id="r1"))
+    near.receive(done())
+    assert near.receive(NOTHING_TO_CANCEL) is Verdict.IGNORED
+    assert near.anomaly_count == 0
+    assert slot_of(near) is Slot.FREE
+
+
+def test_a_cancel_before_its_response_is_sent_again_by_id() -> None:
+    near = client()
+    near.request_response()
+    near.send(ev.ResponseCancel())
+    near.outgoing()
+    near.receive(NOTHING_TO_CANCEL)
+    near.receive(created("r1"))
+    (cancel,) = near.outgoing()
+    assert isinstance(cancel, ev.ResponseCancel)
+    assert cancel.response_id == "r1"
+    assert slot_of(near) is Slot.CANCELLING
+    near.receive(done("r1", "cancelled"))
+    assert slot_of(near) is Slot.FREE
 
 
 def test_a_refused_request_frees_the_clients_slot() -> None:
@@ -129,6 +226,7 @@ def test_an_unanswered_request_can_be_given_up() -> None:
     near.send(ev.ResponseCreate())
     assert near.expire_request()
     assert slot_of(near) is Slot.FREE
+    assert [outcome.code for outcome in near.outcomes] == ["no_answer"]
     assert near.receive(created()) is Verdict.ACCEPTED
 
 

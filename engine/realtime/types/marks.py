@@ -7,6 +7,7 @@ them before anything is sent; a shape that came from a server is never held to t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -31,7 +32,8 @@ class Matches(NamedTuple):
     words: str
 
 
-class Secret(NamedTuple):
+@dataclass(frozen=True)
+class Secret:
     """A value that is never shown."""
 
 

@@ -60,7 +60,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.to_wire())
 
     def __repr__(self) -> str:
-        marked = {plan.name for plan in reading.plan(type(self)) if plan.mark(Secret)}
+        marked = {plan.name for plan in reading.plan(type(self)) if plan.mark(Secret) is not None}
         members = []
         for name in sorted(self.__struct_fields__, key=lambda name: name == "extra"):
             value = getattr(self, name)
