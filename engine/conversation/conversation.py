@@ -17,8 +17,8 @@ from engine.conversation.commits import Commits
 from engine.conversation.controls import Controls
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
-from engine.conversation.framing import Framer
-from engine.conversation.freshness import fresh
+from engine.conversation.framing import MOST_RECORDS, Framer
+from engine.conversation.freshness import Backlog
 from engine.conversation.local import LocalSounds
 from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
@@ -53,7 +53,7 @@ class Conversation(Controls):
     ) -> None:
         self.sound = sound
         self.time_map = TimeMap()
-        self.left_out_ms = 0
+        self._backlog = Backlog(settings.oldest_s)
         self._connection = connection
         self._protocol = protocol
         self._settings = settings
@@ -116,6 +116,11 @@ class Conversation(Controls):
         """One snapshot of each half."""
         return self.sound.duplex.capture_stats(), self.sound.duplex.playback_stats()
 
+    @property
+    def left_out_ms(self) -> int:
+        """Captured sound that was never sent, since a stalled network made it older than `oldest_s`; milliseconds."""
+        return 10 * self._backlog.left_out
+
     # ---- the three tasks
 
     async def _listen(self) -> None:
@@ -158,19 +163,19 @@ class Conversation(Controls):
                 except ConnectionLost as lost:
                     self._disconnected(lost)
                     return
-            await self._writable.wait()
+            if not self._backlog.waiting:
+                await self._writable.wait()
 
     def _take_records(self) -> None:
-        """Captured sound becomes append events. While the network stalls it stays in the C ring, which is bounded; what
-        has become too old there is left out.
+        """Captured sound becomes append events, 200 ms at a time. While the network stalls it stays in the C ring,
+        which is bounded; what has become too old is left out.
         """
         settled = self.sound.duplex.capture_stats().settled  # first: what it speaks of is in the ring by then
-        waiting = self.sound.duplex.read_records()
-        records = fresh(waiting, self.sound.seconds, self._settings.oldest_s)
-        self.left_out_ms += 10 * (len(waiting) - len(records))
+        read = self.sound.duplex.read_records()
+        records = self._backlog.take(read, self.sound.seconds, MOST_RECORDS)
         if len(records):
             self.time_map.add(records)
-        self._commits.append(records, settled)
+        self._commits.append(records, min(settled, self._backlog.earliest(settled)))
 
     # ---- what happens
 

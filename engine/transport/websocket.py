@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import socket as _socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from socket import IPPROTO_TCP, SOL_SOCKET
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,7 +29,9 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # 250 s of base64 PCM in one event; a larg
 MAX_QUEUED_MESSAGES = 32  # received and not yet read; then the socket is not read further (back-pressure)
 TOO_LARGE = 1009  # close code
 CLOSE_S = 3.0  # longest that leaving a connection takes
-WRITE_LIMIT_BYTES = 256 * 1024  # written and not yet taken by the kernel; then send() waits
+WRITE_LIMIT_BYTES = 64 * 1024  # written and not yet taken by the kernel, 1 s of base64 PCM; then send() waits
+UNSENT_BYTES = 64 * 1024  # taken by the kernel and not yet on the wire; then it takes no more
+SILENT_S = 30  # a network that acknowledges nothing for so long is lost (1006), whatever the loop does meanwhile
 
 
 class WebSocketConnection:
@@ -102,7 +106,8 @@ async def connect(
 
     Pings are answered by the library's protocol object when their bytes arrive, in the loop's own callback: no task
     of a conversation has to run, and a slow reader of `receive` delays none that precede MAX_QUEUED_MESSAGES unread
-    messages. Only a loop that is blocked delays them; what may take long belongs into a thread.
+    messages. Only a loop that is blocked delays them; what may take long belongs into a thread. A network that is gone
+    is noticed by the kernel, after SILENT_S, and the connection ends with 1006.
     """
     from websockets.asyncio import client
     from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidProxy, InvalidStatus
@@ -152,6 +157,7 @@ async def connect(
         raise TransportError(f"{shown} did not answer within {open_timeout:g} s") from None
     except OSError as error:
         raise TransportError(f"cannot reach {shown}: {_unreachable(error)}") from None
+    _tune(socket.transport.get_extra_info("socket"))
     connection = WebSocketConnection(socket, max_size, known)
     try:
         yield connection
@@ -168,9 +174,28 @@ class _Silent(logging.LoggerAdapter[logging.Logger]):
         return level >= logging.WARNING and super().isEnabledFor(level)
 
 
+def _tune(socket: Any) -> None:
+    """Bound what waits in the kernel, and how long it tries in vain; where the system has these options."""
+    wanted = (
+        (SOL_SOCKET, "SO_KEEPALIVE", 1),
+        (IPPROTO_TCP, "TCP_KEEPIDLE", SILENT_S // 2),
+        (IPPROTO_TCP, "TCP_KEEPINTVL", SILENT_S // 6),
+        (IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (IPPROTO_TCP, "TCP_USER_TIMEOUT", SILENT_S * 1000),
+        (IPPROTO_TCP, "TCP_NOTSENT_LOWAT", UNSENT_BYTES),
+    )
+    for level, name, value in wanted:
+        option = getattr(_socket, name, None)
+        if option is not None and socket is not None:
+            with suppress(OSError):  # a system may know the name and not the option
+                socket.setsockopt(level, option, value)
+
+
 def _unreachable(error: OSError) -> str:
     if error.errno == errno.ECONNREFUSED:
         return "connection refused; is the server running?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}); name its authority with ca"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed ({error.reason or type(error).__name__}); if the server speaks none, use ws://"
     return str(error.strerror or error) or type(error).__name__
