@@ -6,12 +6,12 @@ still while something else runs. All that is left of Python in a figure is the c
 the first rows give. Filling the queue and reading records and events, the loop thread's part, happens between the calls
 and is not timed. Blocks longer than 10 ms are divided by their hops.
 
-"Everything" is a call with all that the chain has: voice, gate, a stage in each half (with numba), a volume, the burst
-policy with little at hand, so that it slows the reply down, and in each cycle a duck, a confirmed interruption, its
-fade and the held sound sent at once. "Sound" is a synthetic voice (pulses through two formants, four syllables a
-second) in the microphone and noise in the queue; without it both are digital silence. "Duck to silence" counts only the
-hops from the duck through its confirmation and the fade. "Cold" reads 16 MiB between the calls, as a callback finds the
-caches after 10 ms of other work.
+"Everything" is a call with all that the chain has: voice, gate, a stage in each half (with numba), a volume, the
+burst policy with little at hand, so that it slows the reply down (or the paced one, with packets late and lost), and
+in each cycle a duck, a confirmed interruption, its fade and the held sound sent at once. "Sound" is a synthetic voice
+(pulses through two formants, four syllables a second) in the microphone and noise in the queue; without it both are
+digital silence. "Duck to silence" counts only the hops from the duck through its confirmation and the fade. "Cold"
+reads 16 MiB between the calls, as a callback finds the caches after 10 ms of other work.
 
 Which hop is the worst? On the clock, the one that the operating system interrupted: "worst" and "99.9 %" by the wall
 clock are the machine's, and by the CPU clock still hold the caches that others have emptied. The core's own worst case
@@ -34,7 +34,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import AudioFormat, BargeIn, Duplex, DuplexConfig, EventKind, Gate, GateMode, Policy, Stage, stage
+from engine.audio import (
+    AudioFormat,
+    BargeIn,
+    Duplex,
+    DuplexConfig,
+    EventKind,
+    Gate,
+    GateMode,
+    Packet,
+    PlayoutPolicy,
+    Policy,
+    Stage,
+    stage,
+)
 from engine.native import address, lib
 
 Row = tuple[str, float, float, float, str]
@@ -57,6 +70,7 @@ class Scenario:
     played: bool = True
     barge_in: bool = False
     everything: bool = False
+    paced: bool = False
     block_hops: int = 1
     cold: bool = False
     hops: int = HOPS
@@ -71,6 +85,7 @@ PCMU, PCMA = AudioFormat.PCMU, AudioFormat.PCMA
 WHOLE = [
     Scenario("48 kHz, pcm, everything", barge_in=True, everything=True),
     Scenario("48 kHz, pcmu, everything", wire=PCMU, barge_in=True, everything=True),
+    Scenario("48 kHz, pcmu, everything, paced", wire=PCMU, barge_in=True, everything=True, paced=True),
 ]
 SCENARIOS = [
     Scenario("48 kHz, pcm, silence both ways", heard=False, played=False),
@@ -145,6 +160,8 @@ class Caller:
                 send_format=scenario.wire,
                 receive_format=scenario.wire,
                 barge_in=BargeIn(policy=policy),
+                playout_policy=PlayoutPolicy.PACED if scenario.paced else PlayoutPolicy.BURST,
+                queue_s=5.0 if scenario.paced else 120.0,
                 gate=Gate(GateMode.SILENCE) if scenario.everything else Gate(),
             )
         )
@@ -155,7 +172,7 @@ class Caller:
         noise = np.random.default_rng(6).normal(0, 3000, 3 * scenario.wire.rate).clip(-32768, 32767).astype("<i2")
         self.reply = noise.tobytes() if scenario.wire is AudioFormat.PCM else noise.astype("u1").tobytes()
         self.delta = self.reply[: scenario.wire.rate * DELTA_MS // 1000 * scenario.wire.sample_bytes]
-        self.items = 0
+        self.items = self.packets = 0
         self.interrupting = self.interrupted = False
 
     def before(self, hop: int) -> None:
@@ -166,11 +183,28 @@ class Caller:
         if scenario.barge_in and hop % CYCLE_HOPS == 0:
             queue.retire(f"{ITEM}{self.items}", 0)
             self.items, self.interrupted = self.items + 1, False
-            queue.push(f"{ITEM}{self.items}", 0, self.delta if scenario.everything else self.reply, queue.open())
+            generation = queue.open()
+            if not scenario.paced:
+                first = self.delta if scenario.everything else self.reply
+                queue.push(f"{ITEM}{self.items}", 0, first, generation)
+        if scenario.paced:
+            self.send_packets(hop)
         elif scenario.everything and not self.interrupted and queue.waiting < queue.format.rate * DELTA_MS // 1000:
             queue.push(f"{ITEM}{self.items}", 0, self.delta)
         elif not scenario.barge_in and queue.waiting < queue.format.rate:
             queue.push(ITEM, 0, self.reply)
+
+    def send_packets(self, hop: int) -> None:
+        """A packet of 20 ms every other hop; of 40 one is lost, and one is 80 ms late and those behind it with it."""
+        wire = self.scenario.wire
+        frames = wire.rate // 50
+        while self.packets * 2 + (8 if self.packets % 40 == 30 else 0) <= hop:
+            n, self.packets = self.packets, self.packets + 1
+            at = n * frames * wire.sample_bytes % (len(self.reply) // 2)
+            payload = self.reply[at : at + frames * wire.sample_bytes]
+            if n % 40 != 10:
+                packet = Packet(payload, n * frames % 2**32, n % 2**16, hop * 10_000, 1)
+                self.duplex.queue.push_packet(f"{ITEM}{self.items}", 0, packet)
 
     def after(self) -> bool:
         """Empty the rings. Whether this hop lay between duck and silence."""
