@@ -9,6 +9,7 @@
 #define MOST_STEPS 64      /* of a hop: cuts at packets, holes and jumps of the stretcher; what is left then is made up */
 #define SOFT 0.01f           /* 20 dB below the loudest */
 #define LOUDEST_KEEPS 0.996f /* of its power, in each hop: -17 dB in 10 s */
+#define FAINTEST 1e-10f      /* nothing is heard there, and nothing becomes subnormal */
 #define SPEECH_HOLD 4        /* hops: gaps in words are no pauses */
 #define MOST_PPM 500.0
 #define PPM_PER_HOP 0.2    /* the tuning follows the estimate so slowly that no bend is heard */
@@ -286,6 +287,8 @@ static void listen(rt_playout *p, const float *out)
     rt_paced *paced = paced_of(p);
     float level = rt_pcm_measure(out, RT_HOP).mean_square;
     paced->loudest = fmaxf(level, paced->loudest * LOUDEST_KEEPS);
+    if (paced->loudest < FAINTEST)
+        paced->loudest = FAINTEST;
     paced->quiet_hops = level > SOFT * paced->loudest ? 0 : paced->quiet_hops + 1;
     paced->speech = paced->quiet_hops < SPEECH_HOLD;
 }

@@ -1,5 +1,6 @@
 /* After 1 s of loud sound and 10 s of digital silence no float in any block's state is subnormal. The sound ends at
  * once, or it fades out over 0.3 s through all magnitudes a float has. The processor is left as it was started. */
+#include "pcm.h"
 #include "subnormal.h"
 
 enum { SECOND = 100, LOUD = SECOND, SILENT = 10 * SECOND, MOST = 192000 / 100 };
@@ -11,11 +12,13 @@ static const float *hop_of(uint32_t hop, uint32_t rate, int fades)
 {
     static unsigned long long seed = 1;
     uint32_t frames = rate / 100;
+    if (hop >= LOUD)
+        return memset(in, 0, frames * sizeof *in);
     for (uint32_t i = 0; i < frames; i++) {
         double t = hop * 0.01 + (double)i / rate, level = 0.2 + 0.8 * fabs(sin(3.14159265 * 4 * t));
         double sound = (fmod(t * 120, 1.0) < 0.1 ? 0.6 : -0.1) + 0.3 * (check_random(&seed) / 4294967296.0 - 0.5);
         double ending = !fades || t < 0.7 ? 1.0 : exp(-104 * (t - 0.7) / 0.3); /* the least subnormal is exp(-103.3) */
-        in[i] = hop < LOUD ? (float)(level * sound * ending) : 0.0f;
+        in[i] = (float)(level * sound * ending);
     }
     return in;
 }
@@ -131,6 +134,30 @@ static void send(rt_playout *playout, uint32_t number, const int16_t *reply)
     }
 }
 
+/* A playout by itself: no owner has set the processor for it. Five minutes of digital silence, since what follows a level
+ * forgets slowly; the packets go on. */
+static void check_paced_playout(void)
+{
+    static int16_t sound[RT_HOP * 2];
+    rt_playout_config config = {RT_PCM16, 120000, 20, 0, 0, RT_PLAYOUT_PACED, 2000, 1.0f};
+    rt_playout *p = check_memory(rt_playout_size(&config));
+    CHECK_EQUAL(rt_playout_init(p, &config), RT_OK);
+    rt_playout_open(p, 1);
+    for (uint32_t hop = 0; hop < LOUD + 30 * SILENT; hop++) {
+        rt_playout_clock(p, hop * 10000);
+        if (hop % 2 == 0) {
+            rt_jitter_packet packet = {hop * 10000, 1, hop * RT_HOP, 2 * RT_HOP, (uint16_t)(hop / 2), RT_JITTER_SOUND};
+            rt_pcm_from_float(hop_of(hop, RT_RATE, 0), sound, RT_HOP);
+            rt_pcm_from_float(hop_of(hop + 1, RT_RATE, 0), sound + RT_HOP, RT_HOP);
+            if (hop % 50 != 20)
+                CHECK_EQUAL(rt_playout_push_packet(p, 1, 1, &packet, sound, 2 * RT_HOP), RT_OK);
+        }
+        rt_playout_process(p, 0, out);
+    }
+    CHECK_EQUAL(scan_playout(p), 0);
+    free(p);
+}
+
 /* Both halves with a duck, an interruption, a limiter at work, stages and a volume; `config` says what else. */
 static void check_duplex(const rt_duplex_config *config, int fades)
 {
@@ -228,6 +255,7 @@ int main(void)
     check_edge();
     check_jitter(0);
     check_jitter(1);
+    check_paced_playout();
     CHECK(scanned > 1000000);
     return CHECK_DONE();
 }
