@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-python lint sanitize sanitize-address sanitize-thread sanitize-python \
+.PHONY: help env demo test test-c test-python test-pipewire lint sanitize sanitize-address sanitize-thread sanitize-python \
         fuzz fuzz-build wheel instructions bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
 	@echo "make test      C tests, Python tests, ruff, mypy --strict"
+	@echo "make test-pipewire  timing of the sound device on PipeWire's null nodes"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
@@ -53,6 +54,11 @@ test-c: env
 
 test-python: env
 	$(BIN)/pytest
+
+# Timing on PipeWire. Debian 12 has ALSA's way to it in a package that conflicts with PulseAudio: unpack it (dpkg -x) and name the folder.
+BARGEIN_PIPEWIRE_ALSA ?=
+test-pipewire: env
+	BARGEIN_REQUIRE=pipewire $(if $(BARGEIN_PIPEWIRE_ALSA),BARGEIN_PIPEWIRE_ALSA=$(BARGEIN_PIPEWIRE_ALSA)) $(BIN)/pytest tests/device/test_pipewire.py
 
 sanitize: sanitize-address sanitize-thread sanitize-python
 

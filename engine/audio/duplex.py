@@ -236,6 +236,7 @@ class Duplex:
         self._dtype = SAMPLES[self.config.sample][0]
         self._records = np.empty(64, dtype=RECORD)
         self._events = np.empty(64, dtype=EVENT)
+        self._reported: list[AudioEvent] = []  # a few while a device is away; emptied by each read_events
 
     # audio threads
 
@@ -282,13 +283,17 @@ class Duplex:
         """All reports that wait: the capture half's oldest first, then the playback half's."""
         for chain in self._chains.values():
             chain.release()
-        events: list[AudioEvent] = []
+        events, self._reported = self._reported, []
         while n := int(lib.rt_duplex_read_events(self.pointer, address(self._events, "rt_event *"), len(self._events))):
             events += [
                 AudioEvent(EventKind(kind), _signed(kind, value), position)
                 for kind, value, position in self._events[:n].tolist()
             ]
         return events
+
+    def report(self, event: AudioEvent) -> None:
+        """Let the next `read_events` give this first: what the loop thread did in place of an audio thread."""
+        self._reported.append(event)
 
     def arm(self) -> None:
         """Ask for one byte on the wake-up descriptor when there is something to read; look once more after arming."""

@@ -2,9 +2,10 @@
 
 from engine.endpoints.clocked import Memory
 from engine.endpoints.device import Device
+from engine.endpoints.devicereport import DeviceEvent, Opened
 from engine.endpoints.elsewhere import Elsewhere
 from engine.endpoints.endpoint import Endpoint, Sound, SoundSettings
-from engine.endpoints.supervised import DeviceEvent, DeviceSound, Opened
+from engine.endpoints.supervised import DeviceSound
 from engine.endpoints.wavfile import WavFile
 
 __all__ = [

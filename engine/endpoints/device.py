@@ -8,10 +8,11 @@ from contextlib import ExitStack, asynccontextmanager
 from engine import clock
 from engine.audio import Duplex, DuplexConfig
 from engine.audio.checks import checked
+from engine.endpoints.devicereport import DeviceEvent
 from engine.endpoints.endpoint import SoundSettings
 from engine.endpoints.negotiate import Wishes, negotiate, pair
 from engine.endpoints.portaudio import DeviceEntry, StreamPlan, checked_name, devices
-from engine.endpoints.supervised import DeviceEvent, DeviceSound, Patience, in_thread, open_streams
+from engine.endpoints.supervised import DeviceSound, Patience, in_thread, open_streams
 from engine.endpoints.wakeup import Wakeup
 from engine.errors import ConfigError, DeviceError
 

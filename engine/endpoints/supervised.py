@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from engine.audio import DeviceCallback, Duplex, Stamps, StreamStats
+from engine.audio import AudioEvent, DeviceCallback, Duplex, EventKind, Stamps, StreamStats
 from engine.audio.duplex import SAMPLES
+from engine.endpoints.devicereport import DeviceEvent, Opened, report
 from engine.endpoints.negotiate import Pair, Wishes, moved, pair
 from engine.endpoints.portaudio import Stream, StreamPlan, devices, devices_now, renew
 from engine.endpoints.wakeup import Wakeup
@@ -25,25 +26,9 @@ CLOSE_S = 8.0  # a sound system that has not closed by then is left behind
 LONGEST_PAUSE_S = 2.0
 SUSPENDED_S = 0.5
 WRONG_RATE_PPM = 1000.0
-MEND_REALTIME = (
-    "give the user real-time priority: '@audio - rtprio 95' in /etc/security/limits.d/audio.conf, "
-    "or LimitRTPRIO=95 in the service"
-)
-
+HOP = 240  # samples at 24 kHz
 _log = logging.getLogger("bargein")
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceEvent:
-    """What happened to the device. `kind`: "lost", "back", "silenced" (the reply was cut off since nobody could hear
-    it), "resumed" (the machine slept), "rate" (it runs far from the rate it claims), "dead start" (a stream that died
-    at once was reopened). `seconds`: how long it was away, or slept.
-    """
-
-    kind: str
-    text: str
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +37,6 @@ class Patience:
 
     reopen: bool
     hold_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What was opened, as far as it is known: `unknown` names what a sound server hides. Latencies are the sound
-    system's word, in ms; None when it is nonsense. `realtime` says what came of the priority.
-    """
-
-    microphone: str
-    loudspeaker: str
-    host_api: str
-    streams: int
-    sample: str
-    capture_rate: int
-    playback_rate: int
-    capture_channels: int
-    playback_channels: int
-    block: int
-    microphone_ms: float | None
-    loudspeaker_ms: float | None
-    unknown: tuple[str, ...]
-    realtime: str
-
-
-HIDDEN = ("the rate, format and channels of the hardware", "whether the server resamples", "the server's own delay")
 
 
 async def in_thread(work: Callable[[], T], limit_s: float | None = None) -> T:
@@ -171,35 +131,7 @@ class DeviceSound:
     @property
     def opened(self) -> Opened:
         """What was opened."""
-        plans = [stream.plan for stream in self.streams]
-        config = self.duplex.config
-        latencies = [stream.latency_ms for stream in self.streams]
-        return Opened(
-            microphone=self._found.microphone.name,
-            loudspeaker=self._found.loudspeaker.name,
-            host_api=self._found.microphone.host_api,
-            streams=len(plans),
-            sample=config.sample,
-            capture_rate=config.capture_rate,
-            playback_rate=config.playback_rate,
-            capture_channels=config.capture_channels,
-            playback_channels=config.playback_channels,
-            block=plans[0].block if plans else 0,
-            microphone_ms=latencies[0][0] if latencies else None,
-            loudspeaker_ms=latencies[-1][1] if latencies else None,
-            unknown=HIDDEN if self._found.hidden else (),
-            realtime=self._realtime(),
-        )
-
-    def _realtime(self) -> str:
-        if self._priority == 0:
-            return "not asked for"
-        answers = [stream.callback.stats() for stream in self.streams]
-        if any(stats.realtime for stats in answers):
-            return f"refused: {MEND_REALTIME}"
-        if any(stats.callbacks and stats.realtime == 0 for stats in answers):
-            return f"SCHED_FIFO {self._priority}"
-        return "not known yet" if all(stats.callbacks == 0 for stats in answers) else "this system has none"
+        return report(self._found, self.streams, self.duplex.config, self._priority)
 
     def stats(self) -> list[StreamStats]:
         """One snapshot of each stream, since it was opened last."""
@@ -358,11 +290,18 @@ class DeviceSound:
             self.duplex.capture(np.zeros((frames, *shape), dtype=SAMPLES[config.sample][0]))
             self._fed += frames
             due -= frames
-        if away > self._patience.hold_s and self.duplex.queue.waiting > 0:
-            self.duplex.queue.interrupt()
-            self._tell(DeviceEvent("silenced", f"the reply was cut off, nobody could hear it for {away:.1f} s", away))
         if away > self._patience.hold_s:
-            self.duplex.playback(config.playback_rate // 10)
+            self._silence(away)
+
+    def _silence(self, away: float) -> None:
+        """Cut off what nobody can hear, and report it as the interruption it is, so that the server is told."""
+        queue = self.duplex.queue
+        if queue.waiting > 0:
+            position = self.duplex.capture_stats().hops * HOP
+            queue.interrupt()
+            self.duplex.report(AudioEvent(EventKind.CONFIRMED, queue.newest, position))
+            self._tell(DeviceEvent("silenced", f"the reply was cut off, nobody could hear it for {away:.1f} s", away))
+        self.duplex.playback(min(self.duplex.config.playback_rate // 10, self.duplex.config.max_block))
 
 
 def _sleep_clock() -> float:

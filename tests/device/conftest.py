@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.device.pipewire import PipeWire
 from tests.device.soundserver import SoundServer, skip_or_fail
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[SoundServer]:
 class Scenario:
     """A function of scenarios.py in a process of its own: what PortAudio knows of ALSA is one per process."""
 
-    def __init__(self, server: SoundServer, name: str, *arguments: str) -> None:
+    def __init__(self, server: SoundServer | PipeWire, name: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.device.scenarios", name, *arguments],
             cwd=ROOT,
@@ -58,6 +60,11 @@ class Scenario:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    def interrupt(self) -> int:
+        """Ctrl-C; returns how it ended."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(LIMIT_S)
 
     def end(self) -> None:
         """It must end by itself, and well."""

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ async def content(reply: str, out: str, seconds: str, streams: str) -> None:
         queue = sound.duplex.queue
         queue.push("item", 0, sound_out.tobytes(), queue.open())
         queue.complete("item", 0)
+        time.sleep(1.0)  # noqa: ASYNC251  # a loop that stalls for a second is not heard, and nothing it should hear is lost
         payloads: list[bytes] = []
         while len(payloads) < float(seconds) * 100:
             await sound.wait(0.1)
@@ -168,7 +170,63 @@ async def conversation() -> None:
     say("closed")
 
 
-SCENARIOS = {each.__name__: each for each in (content, lifecycle, death, refusal, conversation)}
+async def timing(seconds: str, block_ms: str) -> None:
+    """Run for so long and say how regular it was."""
+    async with device(block_ms=float(block_ms), latency_ms=float(block_ms)).open(SoundSettings()) as sound:
+        await flowing(sound, 100)
+        first = sound.stats()[0]
+        await asyncio.sleep(float(seconds))
+        last, capture, playback = sound.stats()[0], sound.stamps("capture"), sound.stamps("playback")
+        say(
+            "figures",
+            callbacks=last.callbacks - first.callbacks,
+            due=(last.newest_s - first.newest_s) * 1000 / float(block_ms),
+            missing=last.missing_frames,
+            flagged=last.flagged,
+            longest_gap_ms=last.longest_gap_ms,
+            slowest_ms=last.slowest_ms,
+            capture_deviation_ms=capture.deviation_ms,
+            playback_deviation_ms=playback.deviation_ms,
+            capture_ppm=capture.ppm,
+            playback_ppm=playback.ppm,
+            gaps=capture.gaps + playback.gaps,
+            opened=[sound.opened.microphone_ms, sound.opened.loudspeaker_ms],
+        )
+
+
+async def outage() -> None:
+    """Lose the device in the middle of an answer, and go on with another when it is back."""
+    async with engine.connect(device(hold_s=0.3), responder="echo") as talk:
+        sound = talk.sound
+        assert isinstance(sound, DeviceSound)
+        await flowing(sound, 10)
+
+        talk.say("one two three four five six seven eight nine ten " * 6)
+        while sound.duplex.playback_stats().playout.played < 24000:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        say("playing")
+        async for turn in talk.turns():
+            if turn.role == "assistant":
+                say("turn", interrupted=turn.interrupted, played=turn.played_ms, received=turn.received_ms)
+                if not turn.interrupted:
+                    break
+                while sound.away:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                talk.say("hello")
+    say("closed")
+
+
+async def forever() -> None:
+    """Hold a conversation until Ctrl-C."""
+    async with engine.connect(device(), responder="echo") as talk:
+        say("open")
+        async for _ in talk.turns():
+            pass
+
+
+SCENARIOS = {
+    each.__name__: each for each in (content, lifecycle, death, refusal, conversation, outage, timing, forever)
+}
 
 if __name__ == "__main__":
     asyncio.run(SCENARIOS[sys.argv[1]](*sys.argv[2:]))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-SERVER = """load-module module-native-protocol-unix auth-anonymous=1
+MICROPHONE = "source_name=mic master=micfeed.monitor channels=1 master_channel_map=mono channel_map=mono"
+SERVER = f"""load-module module-native-protocol-unix auth-anonymous=1
 load-module module-null-sink sink_name=spk     rate=48000 channels=1 norewinds=1
 load-module module-null-sink sink_name=micfeed rate=48000 channels=1 norewinds=1
-load-module module-remap-source source_name=mic master=micfeed.monitor channels=1 \
- master_channel_map=mono channel_map=mono
+load-module module-remap-source {MICROPHONE}
 set-default-sink spk
 set-default-source mic
 """

@@ -65,3 +65,22 @@ def test_question_answer_interruption_answer(server: SoundServer, scenario: Star
     first, second = (10 * (part[-1] - part[0] + 1) for part in parts)
     assert abs(first - interrupted["played"]) <= 60
     assert second <= whole["played"] + 60
+
+
+def test_a_conversation_outlives_its_device(server: SoundServer, scenario: Start) -> None:
+    """The answer that nobody could hear counts as interrupted where it was heard last; the next one is whole."""
+    program = scenario("outage")
+    program.expect("playing")
+    server.kill()
+    program.expect("lost")
+    program.expect("silenced")
+    cut = program.expect("turn")
+    assert cut["interrupted"]
+    assert 1000 <= cut["played"] < cut["received"]
+    server.start()
+    program.expect("back")
+    whole = program.expect("turn")
+    assert not whole["interrupted"]
+    assert whole["played"] == whole["received"] > 0
+    program.expect("closed")
+    program.end()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from random import Random
+
 import pytest
 
 from tests.device.conftest import Start
@@ -46,6 +50,17 @@ def test_without_reopening_it_is_a_clean_error(server: SoundServer, scenario: St
     assert "'vspk' lost" in error["text"]
     program.expect("closed")
     program.end()
+
+
+def test_ctrl_c_at_any_time_ends_it_and_closes_the_streams(server: SoundServer, scenario: Start) -> None:
+    random = Random(5)
+    for _ in range(8):
+        program = scenario("forever")
+        if random.random() < 0.6:
+            program.expect("open")
+        time.sleep(random.uniform(0.0, 0.6))
+        assert program.interrupt() in (-signal.SIGINT, 1, 130)
+    assert server.control("list", "short", "sink-inputs") == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,331 @@
+"""What supervision does about a stream that dies, stalls or never starts. PortAudio is played by a few lines here; the
+duplex and its callback are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.audio import DeviceCallback, Duplex, DuplexConfig, EventKind
+from engine.endpoints import DeviceEvent, DeviceSound, supervised
+from engine.endpoints.negotiate import Pair, Wishes
+from engine.endpoints.portaudio import DeviceEntry, StreamPlan
+from engine.endpoints.supervised import Patience
+from engine.endpoints.wakeup import Wakeup
+from engine.errors import DeviceError
+from engine.native import lib, new
+
+USB = DeviceEntry(4, "USB Audio: - (hw:1,0)", "ALSA", 2, 2, 48000, False, False)
+PLAN = StreamPlan("both", 4, 4, 1, 1, 48000, "int16", 480, 0.0)
+WISHES = Wishes("USB*", "USB*", None, 10.0, None, None, None, None)
+
+
+class FakeStream:
+    """An open stream whose callbacks the test makes."""
+
+    def __init__(self, duplex: Duplex, plan: StreamPlan) -> None:
+        self.plan = plan
+        self.callback = DeviceCallback(duplex, plan.direction)
+        self.alive = True
+        self.started = self.closed = False
+        self.latency_ms = (None, None)
+
+    def start(self) -> None:
+        self.started = True
+
+    def close(self) -> None:
+        self.alive, self.closed = False, True
+
+    def beat(self, heard: Any = None) -> None:
+        """One callback."""
+        time = new("rt_device_time *", {"adc": 0.0, "now": 0.0, "dac": 0.0})
+        block = np.zeros(480, np.int16) if heard is None else heard
+        given, played = new("int16_t[480]", block.tolist()), new("int16_t[480]")
+        lib.rt_device_callback(given, played, 480, time, 0, self.callback.userdata)
+
+
+class World:
+    """What PortAudio and the clocks say."""
+
+    def __init__(self) -> None:
+        self.there = [USB]  # in the helper process
+        self.listed = [USB]  # in ours, until renewed
+        self.refusals = 0  # of the next openings
+        self.opened: list[FakeStream] = []
+        self.events: list[DeviceEvent] = []
+        self.calls: list[str] = []
+        self.slept = 0.0
+        self.dead_starts = 0
+
+    def open_streams(self, duplex: Duplex, plans: Sequence[StreamPlan], *_more: object) -> list[FakeStream]:
+        self.calls.append("open")
+        if self.refusals:
+            self.refusals -= 1
+            raise DeviceError("it is busy")
+        self.opened += [FakeStream(duplex, plan) for plan in plans]
+        if self.dead_starts:
+            self.dead_starts -= 1
+            self.opened[-1].alive = False
+        return self.opened[-len(plans) :]
+
+    def devices(self) -> list[DeviceEntry]:
+        return self.listed
+
+    def devices_now(self) -> list[DeviceEntry]:
+        self.calls.append("look")
+        return self.there
+
+    def renew(self) -> bool:
+        self.calls.append("renew")
+        self.listed = self.there
+        return True
+
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World()
+    for name in ("open_streams", "devices", "devices_now", "renew"):
+        monkeypatch.setattr(supervised, name, getattr(made, name))
+    monkeypatch.setattr(supervised, "_sleep_clock", lambda: made.slept)
+    monkeypatch.setattr(supervised, "WATCH_S", 0.005)
+    monkeypatch.setattr(supervised, "STALL_S", 3600.0)  # a busy machine stalls the test's callbacks, too
+    monkeypatch.setattr(supervised, "LONGEST_PAUSE_S", 0.02)
+    yield made
+
+
+Body = Callable[[DeviceSound], Awaitable[None]]
+
+
+def run(world: World, body: Body, *, reopen: bool = True, hold_s: float = 60.0) -> bool:
+    """Open, watch, do `body`, close; returns whether all was given back."""
+
+    async def main() -> bool:
+        wakeup = Wakeup()
+        sound = DeviceSound(WISHES, Patience(reopen, hold_s), wakeup, world.events.append)
+        duplex = Duplex(DuplexConfig(wakeup_descriptor=wakeup.descriptor))
+        streams: Any = world.open_streams(duplex, [PLAN])
+        sound.opened_with(duplex, streams, Pair(USB, USB), 0)
+        await sound.start()
+        try:
+            async with asyncio.timeout(60):
+                await body(sound)
+        finally:
+            closed = await sound.stop()
+            wakeup.close()
+        return closed
+
+    return asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+
+
+async def beating(world: World, condition: Callable[[], bool]) -> None:
+    """Callbacks go on until the condition holds."""
+    while not condition():
+        if world.opened[-1].alive:
+            world.opened[-1].beat()
+        await asyncio.sleep(0.002)
+
+
+def test_a_healthy_stream_is_left_alone(world: World) -> None:
+    async def body(_sound: DeviceSound) -> None:
+        await beating(world, lambda: world.opened[0].callback.stats().callbacks >= 60)
+
+    assert run(world, body)
+    assert world.events == []
+    assert len(world.opened) == 1
+    assert world.opened[0].closed
+
+
+@pytest.mark.parametrize("how", ["stalls", "ends"])
+def test_a_stream_without_heartbeat_is_opened_again(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(sound: DeviceSound) -> None:
+        world.opened[0].beat()
+        world.opened[0].alive = how == "stalls"
+        if how == "stalls":
+            monkeypatch.setattr(supervised, "STALL_S", 0.05)
+        await until(lambda: sound.away)
+        monkeypatch.setattr(supervised, "STALL_S", 3600.0)
+        await until(lambda: len(world.opened) == 2)
+        await beating(world, lambda: "back" in world.kinds())
+        await beating(world, lambda: world.opened[1].callback.stats().callbacks >= 30)
+
+    assert run(world, body)
+    assert world.kinds() == ["lost", "back"]
+    assert ("no callback for" if how == "stalls" else "it ended by itself") in world.events[0].text
+    assert [stream.closed for stream in world.opened] == [True, True]
+    assert "look" not in world.calls  # the first try needs no list
+
+
+def test_a_stream_that_dies_at_its_start_is_opened_again_without_a_loss(world: World) -> None:
+    world.dead_starts = 1
+
+    async def body(_sound: DeviceSound) -> None:
+        await until(lambda: len(world.opened) == 2)
+        await beating(world, lambda: bool(world.events))
+
+    assert run(world, body)
+    assert world.kinds() == ["dead start"]
+
+
+def test_a_device_that_is_unplugged_is_found_by_name_when_it_returns(world: World) -> None:
+    async def body(sound: DeviceSound) -> None:
+        world.opened[0].beat()
+        world.there, world.listed, world.opened[0].alive = [], [], False
+        await until(lambda: world.calls.count("look") >= 3)
+        assert sound.away
+        assert len(world.opened) == 1
+        world.there = [replace(USB, index=9, name="USB Audio: - (hw:3,0)")]
+        await until(lambda: len(world.opened) == 2)
+        await beating(world, lambda: "back" in world.kinds())
+        assert not sound.away
+        assert sound.opened.microphone == "USB Audio: - (hw:3,0)"
+
+    assert run(world, body)
+    assert world.opened[1].plan == replace(PLAN, microphone=9, loudspeaker=9)
+    assert world.calls.index("renew") > world.calls.index("look")
+
+
+def test_a_busy_device_is_tried_again(world: World) -> None:
+    async def body(_sound: DeviceSound) -> None:
+        world.opened[0].beat()
+        world.refusals, world.opened[0].alive = 3, False
+        await until(lambda: len(world.opened) == 2)
+        await beating(world, lambda: "back" in world.kinds())
+
+    assert run(world, body)
+    assert world.calls.count("open") == 5
+
+
+def test_silence_is_captured_while_it_is_away_and_the_reply_waits(world: World) -> None:
+    async def body(sound: DeviceSound) -> None:
+        queue = sound.duplex.queue
+        queue.push("item", 0, bytes(48000), queue.open())
+        world.opened[0].beat()
+        world.there, world.listed, world.opened[0].alive = [], [], False
+        await until(lambda: sound.away)
+        waiting, heard = queue.waiting, sound.duplex.capture_stats().hops
+        await until(lambda: sound.duplex.capture_stats().hops >= heard + 20)
+        assert queue.waiting == waiting > 0
+
+    assert run(world, body)
+    assert world.kinds() == ["lost"]
+
+
+def test_a_reply_nobody_can_hear_is_cut_off_in_the_end(world: World) -> None:
+    async def body(sound: DeviceSound) -> None:
+        queue = sound.duplex.queue
+        queue.push("item", 0, bytes(48000), queue.open())
+        queue.complete("item", 0)
+        world.opened[0].beat()
+        world.there, world.listed, world.opened[0].alive = [], [], False
+        await until(lambda: "silenced" in world.kinds() and queue.waiting == 0)
+        position = queue.position("item", 0)
+        assert position is not None
+        assert position.discarded > 0
+        assert position.ended
+        assert EventKind.CONFIRMED in [event.kind for event in sound.duplex.read_events()]
+
+    assert run(world, body, hold_s=0.0)
+
+
+def test_unplugged_while_ducking_the_duck_is_taken_back(world: World) -> None:
+    async def body(sound: DeviceSound) -> None:
+        queue = sound.duplex.queue
+        queue.push("item", 0, (np.arange(240000) % 100 * 100).astype(np.int16).tobytes(), queue.open())
+        loud = ((np.arange(480) * 150 / 48000 % 1.0 - 0.5) * 16000).astype(np.int16)
+        seen: list[EventKind] = []
+
+        def kinds() -> list[EventKind]:
+            seen.extend(event.kind for event in sound.duplex.read_events())
+            return seen
+
+        while EventKind.DUCKED not in kinds():
+            world.opened[0].beat(loud)
+        world.there, world.listed, world.opened[0].alive = [], [], False
+        await until(lambda: EventKind.RESTORED in kinds())
+        assert EventKind.CONFIRMED not in seen
+
+    assert run(world, body)
+
+
+def test_without_reopening_the_loss_is_an_error_of_wait(world: World) -> None:
+    async def body(sound: DeviceSound) -> None:
+        world.opened[0].beat()
+        world.opened[0].alive = False
+        while True:
+            await sound.wait(0.01)
+
+    with pytest.raises(DeviceError, match="lost: it ended by itself"):
+        run(world, body, reopen=False)
+    assert world.kinds() == ["lost"]
+
+
+def test_a_machine_that_slept_tells_so(world: World) -> None:
+    async def body(_sound: DeviceSound) -> None:
+        await beating(world, lambda: world.opened[0].callback.stats().callbacks > 3)
+        world.slept = 3600.0
+        await beating(world, lambda: bool(world.events))
+
+    assert run(world, body)
+    assert (world.kinds(), world.events[0].seconds) == (["resumed"], 3600.0)
+
+
+def test_a_listener_that_fails_is_not_the_devices_problem(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(sound: DeviceSound) -> None:
+        def failing(event: DeviceEvent) -> None:
+            raise ValueError(event.kind)
+
+        sound._on_event = failing
+        world.opened[0].beat()
+        world.opened[0].alive = False
+        await until(lambda: len(world.opened) == 2)
+        await beating(world, lambda: not sound.away)
+
+    assert run(world, body)
+    assert "on_event of the device failed" in caplog.text
+
+
+def test_a_sound_system_that_does_not_close_is_left_behind(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "CLOSE_S", 0.05)
+    release = threading.Event()
+
+    async def body(_sound: DeviceSound) -> None:
+        monkeypatch.setattr(world.opened[0], "close", lambda: release.wait(30))
+        asyncio.get_running_loop().call_later(0.5, release.set)
+
+    assert not run(world, body)
+
+
+def test_cancelled_work_in_a_thread_is_waited_for() -> None:
+    begun, release, ended = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        release.wait(30)
+        ended.append(True)
+
+    async def main() -> None:
+        task = asyncio.create_task(supervised.in_thread(work))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        await asyncio.sleep(0)
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended
+
+    asyncio.run(main())
