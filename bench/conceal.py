@@ -33,7 +33,7 @@ def shared() -> Path:
     root = Path(os.environ.get("BARGEIN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     folder = root / "audio" / "plc"
     if not folder.is_dir():
-        raise ImportError(f"{folder} is not there")  # bench/run.py leaves a line for it
+        raise ImportError("audio/plc of BARGEIN_SHARED is not there")  # bench/run.py leaves a line for it
     return folder
 
 

@@ -35,7 +35,7 @@ def shared() -> Path:
     root = Path(os.environ.get("BARGEIN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     folder = root / "audio" / "vad"
     if not any(folder.glob("ten-*.wav")):
-        raise ImportError(f"no recordings in {folder}")  # bench/run.py leaves a line for it
+        raise ImportError("no recordings in audio/vad of BARGEIN_SHARED")  # bench/run.py leaves a line for it
     return folder
 
 

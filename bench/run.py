@@ -163,7 +163,8 @@ def machine() -> str:
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{name} {importlib.metadata.version(name)}")
-    return f"{processor}, {os.cpu_count()} processors, {system}; {', '.join(versions)}."
+    load = f"load average {os.getloadavg()[0]:.1f} when it began"  # above 1 others were at work too: times are theirs
+    return f"{processor}, {os.cpu_count()} processors, {load}; {system}; {', '.join(versions)}."
 
 
 def main() -> None:
