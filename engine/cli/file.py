@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import ExitStack
 from statistics import fmean
 from typing import Any
@@ -23,6 +24,7 @@ from engine.endpoints.wav import read_wav
 from engine.errors import ConfigError
 from engine.front import secret_for, server_url
 from engine.realtime import events as ev
+from engine.realtime.redaction import redacted, without
 from engine.service import is_loopback
 
 FAST = 4.0  # times real time with a server that is not ours: its turn detection still hears every pause
@@ -32,8 +34,9 @@ MOST_COMPLAINTS = 10  # of the server, on the terminal; the rest is counted
 class Watcher:
     """Passes everything to the trace, if there is one, and tells the user what the server complains about."""
 
-    def __init__(self, trace: Trace | None) -> None:
+    def __init__(self, trace: Trace | None, known: Sequence[str] = ()) -> None:
         self.complaints = 0
+        self._known = known  # secrets that a server may quote
         self._trace = trace
 
     def event(self, direction: str, message: bytes, event: ev.AnyEvent | None) -> None:
@@ -43,7 +46,8 @@ class Watcher:
         if isinstance(event, ev.Error) and direction == "received":
             self.complaints += 1
             if self.complaints <= MOST_COMPLAINTS:
-                say(f"the server reports: {event.message[:500] or event.error_type}{_named(event)}")
+                said = redacted(event.message, self._known)[:500]
+                say(f"the server reports: {said or event.error_type}{_named(event)}")
 
     def sound(self, event: AudioEvent, item: ItemKey | None) -> None:
         """See `Observer.sound`."""
@@ -71,7 +75,8 @@ async def run(options: Namespace) -> int:
     endpoint = WavFile(options.input, options.out, conversation=options.conversation, speed=speed)
     turns: list[Turn] = []
     with ExitStack() as files:
-        watcher = Watcher(files.enter_context(Trace(options.events)) if options.events else None)
+        known = _known(options)
+        watcher = Watcher(files.enter_context(Trace(options.events, known)) if options.events else None, known)
         async with connect(
             endpoint,
             url=options.url,
@@ -85,7 +90,7 @@ async def run(options: Namespace) -> int:
         ) as conversation:
             async for turn in conversation.turns():
                 turns.append(turn)
-                print(_json_turn(turn) if options.json else _line(turn), flush=True)
+                print(without(_json_turn(turn) if options.json else _line(turn), known), flush=True)
             over = conversation.sound.ended
             whole = over and not any(turn.reason == "lost" for turn in turns)
             summary = _summary(conversation, turns, watcher, whole)
@@ -93,8 +98,15 @@ async def run(options: Namespace) -> int:
     if not whole:
         say(f"the server ended the conversation {'in the middle of a reply' if over else 'before the file was over'}")
     if broken := conversation.anomalies:
-        say(f"the server broke the protocol, and the conversation went on without those events; the last: {broken[-1]}")
+        last = redacted(broken[-1], known)
+        say(f"the server broke the protocol, and the conversation went on without those events; the last: {last}")
     return 0 if whole and not summary["failed"] else 1
+
+
+def _known(options: Namespace) -> tuple[str, ...]:
+    """What nothing may show: the key that goes to the server."""
+    secret = secret_for(options.url, options.key) if options.url is not None else None
+    return (secret,) if secret else ()
 
 
 # ---- options

@@ -18,6 +18,7 @@ from engine import __version__, clock
 from engine.cli.rest_options import Made, call_options, secret_options
 from engine.cli.texts import CALL, DEMO, EXIT_CODES, FILE, MAIN, SECRET, SERVE
 from engine.errors import ConfigError, EngineError, MediaError
+from engine.realtime.redaction import scrub
 
 OK, FAILED, USAGE = 0, 1, 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,7 +31,7 @@ OUTPUT_GONE = 128 + signal.SIGPIPE
 def say(message: str) -> None:
     """One line for the user, on stderr."""
     with suppress(OSError):  # nobody listens
-        print(f"bargein: {plain(message)}", file=sys.stderr, flush=True)
+        print(f"bargein: {plain(scrub(message))}", file=sys.stderr, flush=True)
 
 
 def plain(text: str) -> str:
@@ -44,14 +45,21 @@ class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         error = record.exc_info[1] if record.exc_info else None
         tail = f": {type(error).__name__}: {error}" if error is not None else ""
-        return "bargein: " + plain(record.getMessage() + tail)
+        return "bargein: " + plain(scrub(record.getMessage() + tail))
+
+
+class _Whole(logging.Formatter):
+    """Log records with their tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(super().format(record))
 
 
 @contextmanager
 def _logging(debug: bool) -> Iterator[None]:
     """Warnings of the engine and of asyncio as lines on stderr; everything, with tracebacks, for --debug."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(name)s: %(message)s") if debug else _OneLine())
+    handler.setFormatter(_Whole("%(name)s: %(message)s") if debug else _OneLine())
     loggers = [logging.getLogger(name) for name in ("bargein", "asyncio")]
     before = [(logger, logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:

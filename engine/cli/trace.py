@@ -5,7 +5,8 @@ the event as it was on the wire}. A message that could not be decoded has "event
 beginning in "start".
 
 What could be a secret is written as "***": the value of every member named authorization, headers, client_secret,
-api_key, key or token, wherever it stands. Audio stays as it is, in base64.
+api_key, key or token, wherever it stands; and in any text the key of this conversation and what looks like one. Audio
+stays as it is, in base64.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +24,7 @@ import msgspec
 from engine.audio import AudioEvent, ItemKey
 from engine.errors import MediaError
 from engine.realtime import events as ev
+from engine.realtime.redaction import SHORTEST, redacted
 
 SECRETS = frozenset({"authorization", "headers", "client_secret", "api_key", "key", "token"})
 HIDDEN = "***"
@@ -30,18 +33,24 @@ FLUSH_S = 1.0
 SHOWN_BYTES = 200  # of a message that is no event
 
 # A backslash may hide a name (k\u0065y), a line break would end the line: such messages are decoded and encoded anew.
-_SUSPECT = re.compile(rb"[\r\n]|\\u|\"(?:" + "|".join(sorted(SECRETS)).encode() + rb")\"", re.IGNORECASE)
+_SUSPECT = re.compile(
+    rb"[\r\n]|\\u|\"(?:" + "|".join(sorted(SECRETS)).encode() + rb")\"|[seprk]k[-_]|whsec_|bearer |api-key|[?&]\w+=",
+    re.IGNORECASE,
+)
 
 
 class Trace:
-    """An `Observer` that writes a file of JSON lines; a context manager, used on the loop's thread.
+    """An `Observer` that writes a file of JSON lines, without the `known` secrets; a context manager, used on the
+    loop's thread.
 
     Raises MediaError when the file cannot be made, and on leaving the block when it could not be written to its end:
     a full disk ends the file, never the conversation.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], known: Sequence[str] = ()) -> None:
         self._path = Path(path)
+        self._known = tuple(secret for secret in known if len(secret) >= SHORTEST)
+        self._known_bytes = tuple(secret.encode() for secret in self._known)
         self._loop = asyncio.get_running_loop()
         self._start = self._flushed = self._loop.time()
         self._failure: OSError | None = None
@@ -53,8 +62,8 @@ class Trace:
     def event(self, direction: str, message: bytes, event: ev.AnyEvent | None) -> None:
         """See `Observer.event`."""
         now = self._loop.time()
-        shown = _event(message) if event is not None else None
-        rest = b'"event":' + shown if shown is not None else _undecodable(message)
+        shown = self._event(message) if event is not None else None
+        rest = b'"event":' + shown if shown is not None else self._undecodable(message)
         self._write(b'{"time":%.6f,"direction":"%b",%b}\n' % (now - self._start, direction.encode(), rest))
         if now - self._flushed >= FLUSH_S:
             self._flushed = now
@@ -103,32 +112,35 @@ class Trace:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return MediaError(f"{str(self._path)!r}: cannot be written ({reason}); choose another place or make room")
 
+    def _event(self, message: bytes) -> bytes | None:
+        """The message on one line and without secrets; None when it is not whole JSON after all."""
+        if message.isascii() and not self._suspect(message):
+            return message
+        try:
+            return msgspec.json.encode(_redacted(msgspec.json.decode(message), self._known))
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return None
 
-def _event(message: bytes) -> bytes | None:
-    """The message on one line and without secrets; None when it is not whole JSON after all."""
-    if message.isascii() and _SUSPECT.search(message) is None:
-        return message
-    try:
-        return msgspec.json.encode(_redacted(msgspec.json.decode(message)))
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
+    def _suspect(self, message: bytes) -> bool:
+        return _SUSPECT.search(message) is not None or any(secret in message for secret in self._known_bytes)
+
+    def _undecodable(self, message: bytes) -> bytes:
+        start = message[:SHOWN_BYTES]
+        shown = HIDDEN if self._suspect(start) else start.decode(errors="replace")
+        return b'"event":null,"bytes":%d,"start":%b' % (len(message), msgspec.json.encode(shown))
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: Any, known: Sequence[str]) -> Any:
     if isinstance(value, dict):
         return {
-            name: HIDDEN if name.lower() in SECRETS and not _is_word(name, value) else _redacted(inner)
+            name: HIDDEN if name.lower() in SECRETS and not _is_word(name, value) else _redacted(inner, known)
             for name, inner in value.items()
         }
-    return [_redacted(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, str):
+        return redacted(value, known)
+    return [_redacted(inner, known) for inner in value] if isinstance(value, list) else value
 
 
 def _is_word(name: str, around: dict[str, Any]) -> bool:
     """Whether this "token" is a word the model wrote, as in logprobs."""
     return name == "token" and "logprob" in around
-
-
-def _undecodable(message: bytes) -> bytes:
-    start = message[:SHOWN_BYTES]
-    shown = HIDDEN if _SUSPECT.search(start) else start.decode(errors="replace")
-    return b'"event":null,"bytes":%d,"start":%b' % (len(message), msgspec.json.encode(shown))

@@ -11,6 +11,7 @@ from engine.conversation.settings import Settings, turn_detection
 from engine.errors import ConfigError, LocalProtocolError, RemoteProtocolError, TransportError
 from engine.realtime import Protocol, Role, Verdict, wire
 from engine.realtime import events as ev
+from engine.realtime.redaction import redacted, secrets_in
 from engine.transport import Connection
 
 
@@ -23,7 +24,7 @@ async def shake_hands(
     `settings.handshake_s`, `ConfigError` with the server's words when it refuses the session.
     """
     protocol = Protocol(Role.CLIENT, call=settings.call)
-    hands = _Hands(connection, protocol, observer)
+    hands = _Hands(connection, protocol, observer, tuple(secrets_in(settings.session)))
     try:
         async with asyncio.timeout(settings.handshake_s):
             await hands.until(ev.SessionCreated)
@@ -44,8 +45,11 @@ MAX_EARLY = 4096
 
 
 class _Hands:
-    def __init__(self, connection: Connection, protocol: Protocol, observer: Observer | None) -> None:
+    def __init__(
+        self, connection: Connection, protocol: Protocol, observer: Observer | None, secrets: tuple[str, ...]
+    ) -> None:
         self._connection = connection
+        self._secrets = secrets  # a server may quote what it refuses
         self._protocol = protocol
         self._observer = observer
         self.early: list[ev.AnyEvent] = []  # at most MAX_EARLY; a server that says more has no ear for us
@@ -66,7 +70,8 @@ class _Hands:
         while True:
             event = await self._receive()
             if isinstance(event, ev.Error):
-                raise ConfigError(f"the server refused the session: {event.message}" + _named(event))
+                said = redacted(event.message, self._secrets)
+                raise ConfigError(f"the server refused the session: {said}" + _named(event))
             if self._protocol.receive(event) is not Verdict.ACCEPTED:
                 continue
             self.early.append(event)

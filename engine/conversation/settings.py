@@ -26,7 +26,7 @@ class Settings:
     for a reply that the server owes.
     """
 
-    session: Mapping[str, Any] = field(default_factory=dict)
+    session: Mapping[str, Any] = field(default_factory=dict, repr=False)  # tools may hold secrets
     audio_format: AudioFormat = AudioFormat.PCM
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)

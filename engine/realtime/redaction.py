@@ -22,21 +22,29 @@ _LOOKS = re.compile(
     r"|[?&](?:api[-_]?key|access[-_]?token|token|key|sig|signature)=)[A-Za-z0-9%+/=._~-]{4,}",
     re.IGNORECASE,
 )
-_SHORT = re.compile(r"sk|ek|whsec|bearer|rk|pk|key|token|sig", re.IGNORECASE)  # most have none: a cheap first look
+_USERINFO = re.compile(r"://[^/?#\s@\"']+@")  # https://user:password@host
+_SHORT = re.compile(r"sk|ek|whsec|bearer|rk|pk|key|token|sig|@", re.IGNORECASE)  # most have none: a cheap first look
 SHORTEST = 6
 """A known secret shorter than this is not replaced in a text: it would blot out ordinary words."""
 
 
 def scrub(text: str) -> str:
     """The text with everything that looks like a key hidden; what kind of key it was stays."""
-    return _LOOKS.sub(lambda found: found["prefix"] + HIDDEN, text) if _SHORT.search(text) else text
+    if not _SHORT.search(text):
+        return text
+    return _USERINFO.sub(f"://{HIDDEN}@", _LOOKS.sub(lambda found: found["prefix"] + HIDDEN, text))
 
 
 def redacted(text: str, known: Iterable[str] = ()) -> str:
     """The text without the `known` secrets, and without anything that looks like a key."""
+    return scrub(without(text, known))
+
+
+def without(text: str, known: Iterable[str]) -> str:
+    """The text without the `known` secrets, and otherwise as it is."""
     for secret in sorted({secret for secret in known if len(secret) >= SHORTEST}, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    return scrub(text)
+    return text
 
 
 def secrets_in(value: Any) -> Iterator[str]:

@@ -6,9 +6,12 @@ That library is imported when a client is made: `import engine` and the webhooks
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from urllib.parse import urlsplit
@@ -141,12 +144,29 @@ def _reason(error: Exception, known: tuple[str, ...]) -> str:
 
 
 def http_library() -> ModuleType:
-    """httpx2, or `MissingExtraError` naming the extra."""
+    """httpx2, or `MissingExtraError` naming the extra. Its log leaves out our requests: it would show whole URLs."""
     try:
         import httpx2
     except ImportError:
         raise MissingExtraError("a REST call", "rest") from None
+    logging.getLogger("httpx2").addFilter(_not_ours)  # the same one is added once only
     return httpx2
+
+
+_asking: ContextVar[bool] = ContextVar("bargein_asking", default=False)
+
+
+def _not_ours(_record: logging.LogRecord) -> bool:
+    return not _asking.get()
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    token = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
 
 
 def _answer(response: httpx2.Response, body: bytes) -> Answer:
@@ -239,16 +259,17 @@ class Client(_Caller):
 
     async def _attempt(self, operation: Operation[Any]) -> Answer | Failure:
         try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._client.stream("POST", **self._request(operation)) as response,
-            ):
-                body = bytearray()
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise _TooLong
-                return _answer(response, bytes(body))
+            with _unlogged():
+                async with (
+                    asyncio.timeout(self._timeout_s),
+                    self._client.stream("POST", **self._request(operation)) as response,
+                ):
+                    body = bytearray()
+                    async for piece in response.aiter_bytes():
+                        body += piece
+                        if len(body) > MAX_ANSWER_BYTES:
+                            raise _TooLong
+                    return _answer(response, bytes(body))
         except _TooLong:
             return Failure(f"the answer is longer than {MAX_ANSWER_BYTES} bytes", sent=True)
         except (self._http.HTTPError, self._http.InvalidURL, TimeoutError) as error:
@@ -321,7 +342,7 @@ class SyncClient(_Caller):
 
     def _attempt(self, operation: Operation[Any]) -> Answer | Failure:
         try:
-            with self._client.stream("POST", **self._request(operation)) as response:
+            with _unlogged(), self._client.stream("POST", **self._request(operation)) as response:
                 body = bytearray()
                 for piece in response.iter_bytes():
                     body += piece
