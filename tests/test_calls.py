@@ -69,7 +69,7 @@ async def office(answer: Answer, *ringing: str, **options: Any) -> AsyncIterator
         app = calls.CallApp(answer, secrets=SECRET, key=KEY, url=base, **options)
         async with (
             serving(app, lifespan="on") as root,
-            httpx2.AsyncClient(trust_env=False, timeout=20) as http,
+            httpx2.AsyncClient(trust_env=False, timeout=None) as http,
         ):
             yield Office(service, app, root, http)
 
@@ -126,7 +126,10 @@ def test_the_example_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-            async with serving(module.app, lifespan="on") as root, httpx2.AsyncClient(trust_env=False) as http:
+            async with (
+                serving(module.app, lifespan="on") as root,
+                httpx2.AsyncClient(trust_env=False, timeout=None) as http,
+            ):
                 here = Office(service, module.app, root, http)
                 assert await here.ring("rtc_1") == 200
                 told = ""

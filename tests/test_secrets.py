@@ -156,7 +156,7 @@ def test_webhooks(written: Written) -> None:
             raise RuntimeError("the handler fails")
 
         app = WebhookApp(handler, WEBHOOK)
-        async with serving(app) as root, httpx2.AsyncClient(trust_env=False) as http:
+        async with serving(app) as root, httpx2.AsyncClient(trust_env=False, timeout=None) as http:
             body = json.dumps({"type": "x", "data": {}}).encode()
             good = sign(WEBHOOK, "wh_1", int(time()), body)
             for headers in (good, {**good, "webhook-signature": "v1,AAAA"}, {}):
@@ -187,7 +187,7 @@ def test_an_incoming_call_from_webhook_to_sideband(written: Written) -> None:
             written.add(app)
             event = {"id": "e", "created_at": 1, "type": "realtime.call.incoming", "data": {"call_id": "rtc_1"}}
             body = json.dumps(event).encode()
-            async with serving(app, lifespan="on") as root, httpx2.AsyncClient(trust_env=False) as http:
+            async with serving(app, lifespan="on") as root, httpx2.AsyncClient(trust_env=False, timeout=None) as http:
                 await http.post(root, content=body, headers=sign(WEBHOOK, "wh_1", int(time()), body))
                 await over.wait()
 

@@ -162,5 +162,5 @@ class Seen:
             self.forgotten += 1
 
     def _expire(self, now: float) -> None:
-        while self._until and next(iter(self._until.values())) <= now:
+        while self._until and next(iter(self._until.values())) < now:  # at its last instant a message still passes
             self._until.popitem(last=False)

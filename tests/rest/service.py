@@ -26,7 +26,7 @@ EPHEMERAL = "ek_0123456789abcdef0123456789abcdef"
 SDP = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-pwd:{}\r\n"
 OFFER = SDP.format("offerpassword")
 ANSWER = SDP.format("answerpassword")
-DEADLINE_S = 30  # against a hang; no test waits for it
+DEADLINE_S = 60  # against a hang; no test waits for it
 
 
 @dataclass(frozen=True)

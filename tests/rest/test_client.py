@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from engine.clock import run_virtual
 from engine.errors import (
     AccessError,
     ApiError,
@@ -370,19 +371,21 @@ def test_a_hangup_whose_answer_is_lost_is_done() -> None:
 
 
 def test_a_server_that_does_not_answer() -> None:
+    """In virtual time: nobody waits 20 s."""
+
     async def main() -> TransportError:
         service = Service()
         held = asyncio.Event()
         service.script.append(Reply(waits=held))
         async with base_of(service) as base:
-            async with client(base, timeout_s=0.2, retries=0) as made:
+            async with client(base, timeout_s=20, retries=0) as made:
                 with pytest.raises(TransportError) as raised:
                     await made.refer_call("rtc_1", "tel:1")
             held.set()
             return raised.value
 
-    error = run(main())
-    assert "did not answer within 0.2 s" in str(error)
+    error = run_virtual(main())
+    assert "did not answer within 20 s" in str(error)
     assert "may have been done" in str(error)
 
 
