@@ -8,8 +8,11 @@ connect        a conversation with a server of your choice, or the one inside
 Conversation   what connect yields; Turn, what it tells
 Device         microphone and loudspeaker as one end of the conversation; WavFile, a file; Memory, samples
 BargeIn, Gate  how the ears behave; AudioFormat, how sound travels
+RealtimeSession, TranscriptionSession  what a session is asked to be; types, every object of the protocol
 errors         EngineError and what is below it; events, every event of the protocol
 """
+
+from typing import TYPE_CHECKING, Any
 
 from engine import errors
 from engine.audio import AudioFormat, BargeIn, Gate, GateMode, Policy
@@ -18,6 +21,10 @@ from engine.endpoints import Device, Endpoint, Memory, WavFile
 from engine.errors import ConfigError, DeviceError, EngineError, MediaError, ProtocolError, TransportError
 from engine.front import connect
 from engine.realtime import events
+
+if TYPE_CHECKING:
+    from engine.realtime import types
+    from engine.realtime.types import RealtimeSession, TranscriptionSession
 
 __version__ = "0.1.0"
 
@@ -36,6 +43,8 @@ __all__ = [
     "Memory",
     "Policy",
     "ProtocolError",
+    "RealtimeSession",
+    "TranscriptionSession",
     "TransportError",
     "Turn",
     "WavFile",
@@ -43,4 +52,16 @@ __all__ = [
     "connect",
     "errors",
     "events",
+    "types",
 ]
+
+
+if not TYPE_CHECKING:  # a checker knows them from above
+
+    def __getattr__(name: str) -> Any:
+        """The types of sessions, imported when they are first asked for: who sets nothing needs none."""
+        if name not in ("types", "RealtimeSession", "TranscriptionSession"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from engine.realtime import types
+
+        return types if name == "types" else getattr(types, name)

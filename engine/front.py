@@ -14,6 +14,7 @@ from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 from engine.conversation import Activation, Conversation, Observer, OpenConnection, Settings, converse
 from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
+from engine.realtime import Prices
 from engine.service import OPENAI, CertificateAuthority, key_for, key_headers, socket_url, tls
 from engine.transport import Connection, pair
 from engine.transport import websocket as websocket_transport
@@ -44,6 +45,9 @@ def connect(
     capture_stages: Sequence[Stage] = (),
     playback_stages: Sequence[Stage] = (),
     activation: Activation | None = None,
+    extra: Mapping[str, Any] | None = None,
+    validate: bool = True,
+    prices: Prices | None = None,
     responder: str | Responder = "echo",
     observer: Observer | None = None,
 ) -> AbstractAsyncContextManager[Conversation]:
@@ -58,7 +62,9 @@ def connect(
     a PEM file or an SSLContext to trust. A proxy is taken from the environment.
 
     `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields, typed
-    or in the wire's shape (tools, turn_detection, transcription). `audio_format` ("pcm", "pcmu", "pcma") is spoken both
+    or in the wire's shape (tools, turn_detection, transcription). All of it is checked before anything is sent, and
+    mistakes are told with their remedy; `extra` is merged in last, unchecked, and `validate=False` turns the rules off
+    (logged). `prices` give `Conversation.usage` a cost. `audio_format` ("pcm", "pcmu", "pcma") is spoken both
     ways.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
@@ -73,7 +79,7 @@ def connect(
         raise ConfigError(f"endpoint is {endpoint!r}: give an endpoint, such as engine.WavFile({str(endpoint)!r})")
     chosen = audio_format if isinstance(audio_format, AudioFormat) else AudioFormat.named(audio_format)
     settings = Settings(
-        session=_session(instructions, voice, session),
+        session=_session(instructions, voice, session, extra, validate),
         audio_format=chosen,
         barge_in=BargeIn(policy=Policy.NEVER) if call_id is not None else barge_in or BargeIn(),
         gate=gate or Gate(),
@@ -82,6 +88,7 @@ def connect(
         playback_stages=playback_stages,
         call=call_id is not None,
         activation=activation,
+        prices=prices,
     )
     transcription = settings.session.get("type") == "transcription"
     target = server_url(url, key, model, call_id=call_id, transcription=transcription)
@@ -102,15 +109,26 @@ def _elsewhere(endpoint: Endpoint | None) -> Endpoint:
     return Elsewhere()
 
 
-def _session(instructions: str | None, voice: str | None, more: Mapping[str, Any] | Shape | None) -> dict[str, Any]:
-    asked: dict[str, Any] = dict(more or {}) if more is None or isinstance(more, Mapping) else more.to_wire()
-    if instructions is not None:
-        asked["instructions"] = instructions
+def _session(
+    instructions: str | None,
+    voice: str | None,
+    more: Mapping[str, Any] | Shape | None,
+    extra: Mapping[str, Any] | None = None,
+    validate: bool = True,
+) -> dict[str, Any]:
+    """The session object to ask for; {} when nothing is asked."""
+    if more is None and instructions is None and voice is None:
+        return dict(extra or {})
+    from engine.realtime import rules  # imported when used: they bring all types
+    from engine.realtime.types.shape import merged
+
+    named: dict[str, Any] = {} if instructions is None else {"instructions": instructions}
     if voice is not None:
-        audio = dict(asked.get("audio") or {})
-        audio["output"] = {**(audio.get("output") or {}), "voice": voice}
-        asked["audio"] = audio
-    return asked
+        named["audio"] = {"output": {"voice": voice}}
+    if not isinstance(more, Mapping | None):
+        asked = rules.prepared(more, validate=validate)
+        return merged(merged(asked, rules.prepared({**named, "type": asked["type"]}, validate=validate)), extra or {})
+    return rules.prepared(merged(more or {}, named), extra=extra, validate=validate)
 
 
 def server_url(

@@ -175,7 +175,7 @@ def test_the_check_lets_the_arrows_pass(tmp_path: Path, file: str, source: str) 
 
 HEAVY = (
     "sounddevice", "_sounddevice", "soxr", "matplotlib", "yaml", "espeakng_loader", "scipy", "openai", "httpx2",
-    "engine.rest", "engine.calls",
+    "engine.rest", "engine.calls", "engine.realtime.types", "engine.realtime.rules",
     "websockets.server", "websockets.asyncio.server", "websockets.sync.server", "websockets.legacy",
     "engine.server", "engine.cli", "engine.__main__",
 )  # fmt: skip

@@ -14,8 +14,8 @@ import engine
 # Taking a name away breaks somebody's program; adding one is a decision. Either is made here as well.
 PROMISED = [
     "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Device", "DeviceError", "Endpoint", "EngineError",
-    "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "TransportError", "Turn", "WavFile",
-    "__version__", "connect", "errors", "events",
+    "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "RealtimeSession",
+    "TranscriptionSession", "TransportError", "Turn", "WavFile", "__version__", "connect", "errors", "events", "types",
 ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 meeting.py       connect, agree, start the sound, end all of it
 handshake.py     the agreement on a session, before any sound
 conversation.py  the three tasks and what they do with what happens
+telling.py       what it tells of itself while it runs
 controls.py      what an application may do to it: say, play, mute, hold, interrupt, commit
 commits.py       commits that wait for their sound; local.py the application's own sounds
 replies.py       the model's sound, barge-in, truncation

@@ -22,6 +22,7 @@ from engine.realtime import events as ev
 
 if TYPE_CHECKING:
     from engine.conversation.conversation import Conversation
+    from engine.realtime.types import Shape
 
 Activation = Callable[["Conversation"], Awaitable[None]]
 """Opens the microphone: runs beside a conversation that begins muted."""
@@ -81,6 +82,20 @@ class Controls:
         else:
             self._send_now(event)
         self._writable.set()
+
+    def update(
+        self, session: Mapping[str, Any] | Shape, *, extra: Mapping[str, Any] | None = None, validate: bool = True
+    ) -> bool:
+        """Change settings of the running session: `conversation.update(RealtimeSession(instructions="Be brief."))`.
+
+        Only what is not in force already is sent; false when that is nothing. The answer comes as session.updated, and
+        what it does not confirm is logged. Raises `ConfigError`, and sends nothing, for what the rules forbid
+        (`engine.realtime.rules`): a voice after the first sound, a speed while the model speaks, a value out of range.
+        `extra` is merged in last and not checked; `validate=False` turns the rules off, and that is logged.
+        """
+        event = self._protocol.update_session(session, extra=extra, validate=validate)
+        self._writable.set()
+        return event is not None
 
     def _send_now(self, event: ev.AnyEvent) -> ev.AnyEvent:
         """Sound, commits and what waited behind them come here too, once it is their turn."""

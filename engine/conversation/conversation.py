@@ -19,10 +19,12 @@ from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
 from engine.conversation.framing import MOST_RECORDS, Framer
 from engine.conversation.freshness import Backlog
+from engine.conversation.handshake import tell_differences
 from engine.conversation.local import LocalSounds
 from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
+from engine.conversation.telling import Telling
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Sound
 from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
@@ -39,7 +41,7 @@ SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
 T = TypeVar("T")
 
 
-class Conversation(Controls):
+class Conversation(Controls, Telling):
     """A running conversation. Made by `engine.connect`; one loop, one thread.
 
     `turns` and `events` tell what happens; `say`, `play`, `mute`, `hold`, `volume`, `interrupt`, `push_to_talk`,
@@ -101,16 +103,6 @@ class Conversation(Controls):
         except EngineError:
             self._failure_seen = True
             raise
-
-    @property
-    def session(self) -> dict[str, object]:
-        """The configuration in force, as the server reported it."""
-        return dict(self._protocol.effective)
-
-    @property
-    def anomalies(self) -> list[str]:
-        """The newest things the server did against the protocol."""
-        return [f"{anomaly.type}: {anomaly.why}" for anomaly in self._protocol.anomalies]
 
     def stats(self) -> tuple[CaptureStats, PlaybackStats]:
         """One snapshot of each half."""
@@ -241,6 +233,7 @@ class Conversation(Controls):
                 self._ending.turn_ended(self._loop.time())
             case ev.SessionUpdated():
                 self._user_turns.transcribing = transcribes(self._protocol.effective)
+                tell_differences(self._protocol)
             case ev.Error():
                 self._ending.answered()
                 self._commits.error(event)

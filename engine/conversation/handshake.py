@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from engine.audio import GateMode
@@ -14,6 +15,8 @@ from engine.realtime import events as ev
 from engine.realtime.redaction import redacted, secrets_in
 from engine.transport import Connection
 
+_log = logging.getLogger("bargein")
+
 
 async def shake_hands(
     connection: Connection, settings: Settings, observer: Observer | None
@@ -23,15 +26,15 @@ async def shake_hands(
     Raises `TransportError` when the other side does not speak the Realtime protocol or says nothing within
     `settings.handshake_s`, `ConfigError` with the server's words when it refuses the session.
     """
-    protocol = Protocol(Role.CLIENT, call=settings.call)
+    protocol = Protocol(Role.CLIENT, call=settings.call, prices=settings.prices)
     hands = _Hands(connection, protocol, observer, tuple(secrets_in(settings.session)))
     try:
         async with asyncio.timeout(settings.handshake_s):
             await hands.until(ev.SessionCreated)
             asked = settings.update()
-            if len(asked) > 1:
-                await hands.send(ev.SessionUpdate(session=asked))
+            if len(asked) > 1 and await hands.ask(asked):
                 await hands.until(ev.SessionUpdated)
+                tell_differences(protocol)
     except TimeoutError:
         raise TransportError(f"the server did not agree on a session within {settings.handshake_s:g} s") from None
     if not settings.call:
@@ -39,6 +42,12 @@ async def shake_hands(
     if settings.gate.mode is GateMode.PAUSE and not turn_detection(protocol.effective):
         raise ConfigError("gate.mode is pause, but turn detection is off: who commits by hand must send what was said")
     return protocol, hands.early
+
+
+def tell_differences(protocol: Protocol) -> None:
+    """Log what the server did not put in force of what was asked."""
+    for difference in protocol.differences:
+        _log.warning("the server did not take a setting over: %s", difference)
 
 
 MAX_EARLY = 4096
@@ -54,9 +63,10 @@ class _Hands:
         self._observer = observer
         self.early: list[ev.AnyEvent] = []  # at most MAX_EARLY; a server that says more has no ear for us
 
-    async def send(self, event: ev.AnyEvent) -> None:
+    async def ask(self, session: dict[str, Any]) -> bool:
+        """Ask for what is not in force already; whether that was anything."""
         try:
-            self._protocol.send(event)
+            asked = self._protocol.send_changes(session) is not None
         except LocalProtocolError as refused:
             raise ConfigError(f"the session cannot be asked for: {refused}") from None
         for queued in self._protocol.outgoing():
@@ -64,6 +74,7 @@ class _Hands:
             if self._observer is not None:
                 self._observer.event("sent", message, queued)
             await self._connection.send(message)
+        return asked
 
     async def until(self, wanted: type[ev.AnyEvent]) -> None:
         """Receive up to and including the first accepted event of this type."""

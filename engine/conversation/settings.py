@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 from engine.conversation.framing import checked_frame_ms
 from engine.conversation.freshness import checked_oldest_s
+from engine.realtime import Prices
 
 if TYPE_CHECKING:
     from engine.conversation.controls import Activation
@@ -22,6 +23,7 @@ class Settings:
     `call` is the sideband of a call: the server has the sound, and what follows from it (truncation) is its business.
     `oldest_s`, 1 to 5, is the age beyond which captured sound that could not be sent is left out.
     With `activation` the microphone is muted at first, and what this opens it with runs beside the conversation.
+    `prices` turn tokens into money.
     `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
     for a reply that the server owes.
     """
@@ -37,6 +39,7 @@ class Settings:
     call: bool = False
     oldest_s: float = 5.0
     activation: Activation | None = None
+    prices: Prices | None = None
     handshake_s: float = 15.0
     answer_s: float = 30.0
 

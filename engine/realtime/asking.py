@@ -23,7 +23,7 @@ from engine.realtime.output import Response
 from engine.realtime.redaction import scrub
 from engine.realtime.transitions import Slot
 from engine.realtime.usage import Meter, Prices
-from engine.realtime.words import Book, Entry, Words
+from engine.realtime.words import TAKERS, Book, Entry, Words
 
 if TYPE_CHECKING:
     from engine.realtime.types.shape import Shape
@@ -37,6 +37,8 @@ MAX_UPDATES = 16
 MAX_OUTCOMES = 64
 """Newest responses that were not completed; older ones are only counted by who reads them."""
 MAX_RATE_LIMITS = 16
+MAX_WORDS = 1000  # characters of what an outcome says
+MAX_PAIRS = 16  # of its metadata
 
 RACE_LOST = "conversation_already_has_active_response"
 NOTHING_TO_CANCEL = "response_cancel_not_active"
@@ -92,13 +94,18 @@ class Asking(Ledger):
 
     # ---- requests
 
-    def request_response(self, event: ev.ResponseCreate | None = None) -> Requested:
+    def request_response(
+        self, request: ev.ResponseCreate | Shape | Mapping[str, Any] | None = None, *, validate: bool = True
+    ) -> Requested:
         """Client: ask for a response now, or as soon as the slot is free. Out-of-band ones never wait.
+
+        `request` is the whole event, or its `response` (types.ResponseRequest, or a mapping in the wire's shape).
+        Raises ConfigError for what the rules forbid; validate=False turns them off.
 
         Requests wait in order, at most 16 (LocalProtocolError then); one that asks for the same as a waiting one joins
         it. A request that loses the race against the server's own response is sent once more after that response.
         """
-        event = event or ev.ResponseCreate()
+        event = _as_event(request, validate)
         if out_of_band_request(event) or (self.slot is Slot.FREE and not self._waiting and not self._held):
             self.send(event)
             return Requested.SENT
@@ -146,7 +153,7 @@ class Asking(Ledger):
 
     def _give_up(self, request: ev.ResponseCreate, code: str | None, why: str) -> None:
         metadata = _metadata(request)
-        self.outcomes.append(ev.Outcome(status="refused", code=code or "", message=why, metadata=metadata))
+        self.outcomes.append(_short(ev.Outcome(status="refused", code=code or "", message=why, metadata=metadata)))
 
     # ---- whose response it is
 
@@ -198,10 +205,14 @@ class Asking(Ledger):
             wanted = {"type": "transcription", **wanted}
         state = rules.SessionState(self.effective, self.audio_started, self.slot is not Slot.FREE)
         whole = rules.prepared(wanted, validate=validate, state=state)
-        changed = merged(changes(self.effective, whole), extra or {})
+        return self.send_changes(merged(whole, extra or {}))
+
+    def send_changes(self, session: Mapping[str, Any]) -> ev.AnyEvent | None:
+        """Client: send what of a checked session object is not in force; None when that is nothing."""
+        changed = changes(self.effective, session)
         if not changed:
             return None
-        return self.send(ev.SessionUpdate(session={"type": whole.get("type", "realtime"), **changed}))
+        return self.send(ev.SessionUpdate(session={"type": session.get("type", "realtime"), **changed}))
 
     def _asked(self, event: ev.AnyEvent) -> None:
         """This event goes out: remember what has to be answered."""
@@ -269,8 +280,8 @@ class Asking(Ledger):
                 if self._cancel_missed and self.slot is Slot.ACTIVE and not self._foreign:
                     self._cancel_missed = False
                     self._cancel_now()
-            case ev.ResponseDone() if not event.outcome.completed:
-                self.outcomes.append(event.outcome)
+            case ev.ResponseDone() if event.status != "completed":
+                self.outcomes.append(_short(event.outcome))
         return worth
 
     def _release(self, event: ev.AnyEvent) -> None:
@@ -289,7 +300,8 @@ class Asking(Ledger):
 
     def _limits(self, event: ev.RateLimitsUpdated) -> None:
         for limit in event.limits:
-            if limit.name in self.rate_limits or len(self.rate_limits) < MAX_RATE_LIMITS:
+            room = len(self.rate_limits) < MAX_RATE_LIMITS and len(limit.name) <= ev.MAX_ID
+            if limit.name in self.rate_limits or room:
                 self.rate_limits[limit.name] = limit
 
     def _error_arrived(self, error: ev.Error) -> bool:
@@ -328,9 +340,38 @@ class Asking(Ledger):
         return found or (self._answered.popitem()[1] if self._answered else None)
 
 
+FOLLOWED = frozenset({*TAKERS, ev.Error, ev.SessionUpdated, ev.RateLimitsUpdated, ev.ResponseCreated, ev.ResponseDone})
+"""What a client's accounts come from. Sound is not among it, and passes them by."""
+
+
+def _as_event(request: ev.ResponseCreate | Shape | Mapping[str, Any] | None, validate: bool) -> ev.ResponseCreate:
+    response = request.response if isinstance(request, ev.ResponseCreate) else request
+    if response is None or response is UNSET or not response:
+        return request if isinstance(request, ev.ResponseCreate) else ev.ResponseCreate()
+    from engine.realtime import rules  # imported when used: they bring all types
+    from engine.realtime.types import ResponseRequest
+
+    body = rules.prepared(response, ResponseRequest, where="response", validate=validate)
+    return request if isinstance(request, ev.ResponseCreate) else ev.ResponseCreate(response=body)
+
+
 def _metadata(request: ev.ResponseCreate) -> ev.Object:
     metadata = request.response.get("metadata") if isinstance(request.response, dict) else None
     return metadata if isinstance(metadata, dict) else {}
+
+
+def _short(outcome: ev.Outcome) -> ev.Outcome:
+    """As it is remembered: servers choose how long their words are."""
+    words = ("response_id", "status", "reason", "error_type", "code", "message")
+    kept = {
+        name: value
+        for name, value in outcome.metadata.items()
+        if len(name) <= ev.MAX_ID and isinstance(value, str) and len(value) <= ev.MAX_ID
+    }
+    metadata = kept if len(kept) <= MAX_PAIRS else {}
+    return msgspec.structs.replace(
+        outcome, metadata=metadata, **{name: getattr(outcome, name)[:MAX_WORDS] for name in words}
+    )
 
 
 def _remember(memory: dict[str, V], key: str, value: V) -> None:

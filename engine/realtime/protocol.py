@@ -49,7 +49,7 @@ from msgspec import UNSET
 from engine.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems
-from engine.realtime.asking import Asking, Requested
+from engine.realtime.asking import FOLLOWED, Asking, Requested
 from engine.realtime.redaction import scrub
 from engine.realtime.roles import Role
 from engine.realtime.transitions import Session, Slot, Turn
@@ -175,7 +175,7 @@ class Protocol(Asking):
             raise LocalProtocolError(f"cannot send {event.type}: the session is closed")
         if len(self._outgoing) >= MAX_OUTGOING:
             raise LocalProtocolError(f"cannot send {event.type}: {MAX_OUTGOING} events wait; take them with outgoing()")
-        if isinstance(event, ev.InputAudioBufferAppend):
+        if not self._sound_sent and isinstance(event, ev.InputAudioBufferAppend):
             self._check_sound()
         event = self._complete(event)
         try:
@@ -183,7 +183,8 @@ class Protocol(Asking):
         except ProtocolError as problem:
             message = scrub(f"cannot send {event.type}: {problem}")
             raise LocalProtocolError(message, code=problem.code, param=problem.param) from None
-        self._asked(event)
+        if isinstance(event, (ev.SessionUpdate, ev.ResponseCreate)):
+            self._asked(event)
         self._outgoing.append(event)
         return event
 
@@ -233,6 +234,8 @@ class Protocol(Asking):
 
     def _follow(self, event: ev.AnyEvent) -> Verdict:
         """Client: what an accepted event of the server's leads to."""
+        if type(event) not in FOLLOWED:
+            return Verdict.ACCEPTED
         worth = self._after_server_event(event)
         self._release(event)
         return Verdict.ACCEPTED if worth else Verdict.IGNORED

@@ -17,11 +17,16 @@ from engine.errors import ConfigError
 from engine.realtime.agreement import changes
 from engine.realtime.redaction import HIDDEN
 from engine.realtime.types import (
+    AudioInput,
+    AudioOutput,
     McpTool,
     PcmaFormat,
     PcmuFormat,
     RealtimeSession,
+    ResponseAudioOutput,
     ResponseRequest,
+    SemanticVad,
+    ServerVad,
     Shape,
     Transcription,
     TranscriptionSession,
@@ -191,6 +196,30 @@ def _check_g711(value: Mapping[str, Any], where: str, check: Check) -> None:
         check.add(f"{where}.rate", value["rate"], "only audio/pcm takes a rate", "leave it out")
 
 
+def _check_sound(value: Mapping[str, Any], where: str, check: Check) -> None:
+    """A bare word where today's dialect has an object."""
+    for name, key in _OBJECTS.items():
+        word = value.get(name)
+        if isinstance(word, str):
+            meant = _FORMATS.get(word, word)
+            remedy = f'use {{"{key}": "{meant}"}}' + (", or None to turn it off" if name != "format" else "")
+            check.add(f"{where}.{name}", word, "it is an object, not a word", remedy)
+
+
+def _check_detection(value: Mapping[str, Any], where: str, check: Check) -> None:
+    server = value.get("type") == "server_vad"
+    for name in (
+        ("eagerness",) if server else ("threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms")
+    ):
+        if name in value:
+            other = "semantic_vad" if server else "server_vad"
+            check.add(f"{where}.{name}", value[name], f"only {other} has it", f"leave it out, or use {other}")
+
+
+_OBJECTS = {"format": "type", "turn_detection": "type", "noise_reduction": "type", "transcription": "model"}
+_FORMATS = {"pcm16": "audio/pcm", "g711_ulaw": "audio/pcmu", "g711_alaw": "audio/pcma"}
+
+
 def _check_transcription(value: Mapping[str, Any], where: str, check: Check) -> None:
     model = value.get("model")
     if model in NO_PROMPT and value.get("prompt") is not None:
@@ -209,6 +238,11 @@ _RULES: Mapping[type[Shape], Callable[[Mapping[str, Any], str, Check], None]] = 
     PcmuFormat: _check_g711,
     PcmaFormat: _check_g711,
     Transcription: _check_transcription,
+    ServerVad: _check_detection,
+    SemanticVad: _check_detection,
+    AudioInput: _check_sound,
+    AudioOutput: _check_sound,
+    ResponseAudioOutput: _check_sound,
 }
 
 _BETA: Mapping[str, str] = {

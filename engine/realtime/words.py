@@ -101,10 +101,10 @@ class Book:
 
     def receive(self, event: ev.AnyEvent, effective: Mapping[str, Any]) -> None:
         """Take the words of this event; most have none. `effective` tells whether transcripts are to come."""
-        taker = _TAKERS.get(type(event))
+        taker = TAKERS.get(type(event))
         if taker is None:
             return
-        item_id: str = event.item_id  # type: ignore[union-attr]  # every event in _TAKERS has one
+        item_id: str = event.item_id  # type: ignore[union-attr]  # every event in TAKERS has one
         if not ev.usable_id(item_id):
             return
         if isinstance(event, ev.ConversationItemDeleted):
@@ -193,7 +193,7 @@ def _deleted(words: Words, event: Any) -> None:
     """Book drops the words itself."""
 
 
-_TAKERS: Mapping[type, Callable[[Words, Any], None]] = MappingProxyType(
+TAKERS: Mapping[type, Callable[[Words, Any], None]] = MappingProxyType(
     {
         ev.ConversationItemAdded: _item,
         ev.ConversationItemCreated: _item,
@@ -212,3 +212,4 @@ _TAKERS: Mapping[type, Callable[[Words, Any], None]] = MappingProxyType(
         ev.ResponseMcpCallArgumentsDone: _called,
     }
 )
+"""The events that have words."""

@@ -288,6 +288,19 @@ def test_outcomes_are_bounded() -> None:
     assert near.outcomes[-1].response_id == f"r{MAX_OUTCOMES + 4}"
 
 
+def test_what_a_server_says_of_an_outcome_is_kept_short() -> None:
+    near = client()
+    near.receive(created("r1"))
+    long = {"error": {"code": "c" * 10_000, "message": "m" * 1_000_000}, "reason": "r" * 10_000}
+    metadata = {**{str(number): "" for number in range(17)}, "k": "v" * 10_000}
+    near.receive(
+        ev.ResponseDone(response={"id": "r1", "status": "s" * 10_000, "status_details": long, "metadata": metadata})
+    )
+    (outcome,) = near.outcomes
+    assert len(str(outcome)) < 4200
+    assert outcome.metadata == {}
+
+
 def test_the_newest_rate_limits_are_kept_by_name() -> None:
     near = client()
     tokens: dict[str, Any] = {"name": "tokens", "limit": 50000, "remaining": 40000, "reset_seconds": 60}

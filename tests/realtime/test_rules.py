@@ -39,7 +39,16 @@ REFUSED: list[tuple[t.Shape | Mapping[str, Any], str, str, str, str]] = [
     (speaking(voice=5), "session.audio.output.voice", "5", "a string or an object (CustomVoice)", "change"),
     (speaking(voice={}), "session.audio.output.voice.id", "missing", "required", "give it"),
     (hearing(format=t.PcmFormat(rate=16000)), f"{FORMAT}.rate", "16000", "must be 24000", "use 24000"),
-    (hearing(format="pcm16"), FORMAT, "'pcm16'", "an object (PcmFormat)", "change"),
+    (hearing(format="pcm16"), FORMAT, "'pcm16'", "an object, not a word", 'use {"type": "audio/pcm"}'),
+    (speaking(format="g711_ulaw"), "session.audio.output.format", "'g711_ulaw'", "an object", '"audio/pcmu"'),
+    (hearing(format=5), FORMAT, "5", "an object (PcmFormat)", "change"),
+    (
+        hearing(transcription="whisper-1"),
+        "session.audio.input.transcription",
+        "'whisper-1'",
+        "an object",
+        'use {"model": "whisper-1"}, or None',
+    ),
     (hearing(format={"rate": 24000}), f"{FORMAT}.type", "missing", "required", "audio/pcm, audio/pcmu, audio/pcma"),
     (hearing(format={"type": "audio/pcmu", "rate": 16000}), f"{FORMAT}.rate", "16000", "8000", "leave it out"),
     (hearing(turn_detection=t.ServerVad(threshold=1.5)), f"{VAD}.threshold", "1.5", "0 to 1", "use 1"),
@@ -52,7 +61,15 @@ REFUSED: list[tuple[t.Shape | Mapping[str, Any], str, str, str, str]] = [
         "true or false",
         "change",
     ),
-    (hearing(turn_detection="none"), VAD, "'none'", "an object", "change"),
+    (
+        hearing(turn_detection={"type": "semantic_vad", "idle_timeout_ms": 6000}),
+        f"{VAD}.idle_timeout_ms",
+        "6000",
+        "only server_vad has it",
+        "leave it out, or use server_vad",
+    ),
+
+    (hearing(turn_detection="none"), VAD, "'none'", "an object", "or None to turn it off"),
     (
         hearing(noise_reduction=t.NoiseReduction(strength=-1.0)),
         "session.audio.input.noise_reduction.strength",
@@ -198,6 +215,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     [
         (speaking(voice="nova"), "session.audio.output.voice is 'nova': no such voice is known here"),
         ({"shiny": 1}, "session.shiny is 1: it is not known here; put it into extra"),
+        ({"instruction": "x"}, "session.instruction is 'x': it is not known here; did you mean instructions?"),
         ({"audio": {"input": {"turn_detection": {"type": "psychic_vad"}}}}, "psychic_vad"),
         ({"tools": [{"type": "web_search"}]}, "session.tools[0].type is 'web_search'"),
         (hearing(transcription=t.Transcription(model="whisper-9")), "'whisper-9': no such transcription model"),

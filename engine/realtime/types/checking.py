@@ -5,6 +5,7 @@ engine.realtime.rules adds what one member says about another. Nothing here rais
 
 from __future__ import annotations
 
+import difflib
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +107,9 @@ class _Checker:
             if name in members:
                 self.member(members[name], inner, place)
             else:
-                self.check.doubt(place, inner, "it is not known here", "put it into extra={...} if it is meant")
+                like = difflib.get_close_matches(str(name), members, 1)
+                meant = f"did you mean {like[0]}? If not, " if like else ""
+                self.check.doubt(place, inner, "it is not known here", f"{meant}put it into extra={{...}}")
         for member in members.values():
             if member.required and member.wire_name not in value:
                 self.check.tell(
