@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -175,3 +178,20 @@ def test_every_shape_is_frozen_and_documented(kind: type[Shape]) -> None:
 def test_endpoints_name_their_bodies() -> None:
     assert len({(each.method, each.path) for each in t.ENDPOINTS}) == len(t.ENDPOINTS)
     assert t.HANGUP_CALL.path.format(call_id="rtc_1") == "/realtime/calls/rtc_1/hangup"
+
+
+def members_without_words(path: Path) -> Iterator[str]:
+    """Members of classes whose next statement is no docstring."""
+    for owner in ast.walk(ast.parse(path.read_text())):
+        if isinstance(owner, ast.ClassDef):
+            for node, after in zip(owner.body, [*owner.body[1:], None], strict=True):
+                told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                if isinstance(node, ast.AnnAssign) and not told:
+                    yield f"{owner.name}.{ast.unparse(node.target)}"
+
+
+@pytest.mark.parametrize(
+    "name", ["audio", "beta", "items", "prompts", "reports", "responses", "rest", "session", "tools"]
+)
+def test_every_member_is_documented(name: str) -> None:
+    assert list(members_without_words(Path(inspect.getfile(t)).with_name(f"{name}.py"))) == []

@@ -68,6 +68,7 @@ class BetaSession(Shape, frozen=True, kw_only=True):
     speed: Annotated[float, Between(0.25, 1.5)] | UnsetType = UNSET
     """0.25 to 1.5, default 1.0; changes only between turns."""
     tools: Sequence[FunctionTool | Object] | UnsetType = UNSET
+    """Default and cleared: ()."""
     tool_choice: str | UnsetType = UNSET
     """none, auto (the default), required, or a function's name."""
     temperature: Annotated[float, Between(0.6, 1.2)] | UnsetType = UNSET
@@ -75,10 +76,13 @@ class BetaSession(Shape, frozen=True, kw_only=True):
     max_response_output_tokens: Annotated[int, Between(1, 4096)] | Annotated[str, known.INFINITE] | UnsetType = UNSET
     """1 to 4096, or "inf", the default."""
     truncation: Annotated[str, known.TRUNCATIONS] | RetentionRatio | UnsetType = UNSET
+    """auto (the default), disabled, or a share to keep."""
     tracing: Annotated[str, known.TRACINGS] | Tracing | UnsetType | None = UNSET
     """Fixed once it is on."""
     prompt: Prompt | UnsetType | None = UNSET
+    """A stored prompt; default null."""
     include: Annotated[Sequence[str], known.INCLUDES] | UnsetType | None = UNSET
+    """item.input_audio_transcription.logprobs; default null."""
 
 
 class BetaTranscriptionSession(Shape, frozen=True, kw_only=True):
@@ -93,9 +97,14 @@ class BetaTranscriptionSession(Shape, frozen=True, kw_only=True):
     client_secret: Annotated[EphemeralKey, Secret()] | UnsetType | None = UNSET
     """Server only, over HTTP: a key that opens this session."""
     modalities: Annotated[Sequence[str], known.MODALITIES] | UnsetType = UNSET
+    """Server only."""
     input_audio_format: Annotated[str, known.BETA_FORMATS] | UnsetType = UNSET
     """pcm16 (24 kHz mono, little-endian; the default), g711_ulaw or g711_alaw."""
     input_audio_transcription: Transcription | UnsetType | None = UNSET
+    """Model, language and prompt."""
     input_audio_noise_reduction: NoiseReduction | UnsetType | None = UNSET
+    """Default null: off."""
     turn_detection: ServerVad | ReportedDetection | UnsetType | None = UNSET
+    """Default server_vad; null turns it off."""
     include: Annotated[Sequence[str], known.INCLUDES] | UnsetType | None = UNSET
+    """item.input_audio_transcription.logprobs; default null."""

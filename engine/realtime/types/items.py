@@ -23,6 +23,7 @@ class TextPart(Tagged, frozen=True, kw_only=True, tag="input_text"):
     """Text of a system or user message."""
 
     text: str | UnsetType = UNSET
+    """The words."""
 
 
 class AudioPart(Tagged, frozen=True, kw_only=True, tag="input_audio"):
@@ -49,6 +50,7 @@ class OutputTextPart(Tagged, frozen=True, kw_only=True, tag="output_text"):
     """Text of an assistant message."""
 
     text: str | UnsetType = UNSET
+    """The words."""
 
 
 class OutputAudioPart(Tagged, frozen=True, kw_only=True, tag="output_audio"):
@@ -57,6 +59,7 @@ class OutputAudioPart(Tagged, frozen=True, kw_only=True, tag="output_audio"):
     audio: str | UnsetType | None = UNSET
     """Base64 in the session's output format; only in conversation.item.retrieved."""
     transcript: str | UnsetType | None = UNSET
+    """What was said; gone after a truncation."""
 
 
 UserPart: TypeAlias = TextPart | AudioPart | ImagePart
@@ -80,36 +83,45 @@ class SystemMessage(Item, frozen=True, kw_only=True, tag="message"):
     """Guidance in the middle of a conversation."""
 
     role: Literal["system"] = "system"
+    """system."""
     content: Sequence[TextPart | Object]
+    """Text parts."""
 
 
 class UserMessage(Item, frozen=True, kw_only=True, tag="message"):
     """What the user said, typed or showed."""
 
     role: Literal["user"] = "user"
+    """user."""
     content: Sequence[UserPart | Object]
+    """Text, sound and images, in any mix."""
 
 
 class AssistantMessage(Item, frozen=True, kw_only=True, tag="message"):
     """What the model said or wrote. Content parts may carry the older names text and audio: those stay objects."""
 
     role: Literal["assistant"] = "assistant"
+    """assistant."""
     content: Sequence[AssistantPart | Object]
+    """Text or sound; from a client text only."""
 
 
 class FunctionCall(Item, frozen=True, kw_only=True, tag="function_call"):
     """The model calls a function of the client's."""
 
     name: str
+    """The tool's."""
     arguments: str
     """A JSON text; cut short when the response was cancelled."""
     call_id: str | UnsetType = UNSET
+    """What its output names it by; set by the server."""
 
 
 class FunctionCallOutput(Item, frozen=True, kw_only=True, tag="function_call_output"):
     """What it gave. A response.create must follow, once, when all calls of a response are answered."""
 
     call_id: str
+    """Of the call that it answers."""
     output: str
     """Any text; JSON is usual."""
 
@@ -118,30 +130,38 @@ class McpListedTool(Shape, frozen=True, kw_only=True):
     """One tool of an MCP server."""
 
     name: str
+    """The tool's."""
     input_schema: Object
     """JSON Schema of its arguments."""
     description: str | UnsetType | None = UNSET
+    """What it is for."""
     annotations: Object | UnsetType | None = UNSET
+    """Hints of the server, such as readOnlyHint."""
 
 
 class McpListTools(Item, frozen=True, kw_only=True, tag="mcp_list_tools"):
     """The tools of an MCP server, as the service found them."""
 
     server_label: str
+    """As in the McpTool of the session."""
     tools: Sequence[McpListedTool]
+    """All that it has."""
 
 
 class McpProtocolError(Tagged, frozen=True, kw_only=True, tag="protocol_error"):
     """The MCP server broke its protocol."""
 
     code: int
+    """The MCP server's."""
     message: str
+    """For people."""
 
 
 class McpExecutionError(Tagged, frozen=True, kw_only=True, tag="tool_execution_error"):
     """The tool failed."""
 
     message: str
+    """For people."""
 
 
 class McpHttpError(Tagged, frozen=True, kw_only=True, tag="http_error"):
@@ -150,25 +170,33 @@ class McpHttpError(Tagged, frozen=True, kw_only=True, tag="http_error"):
     code: int
     """The HTTP status."""
     message: str
+    """For people."""
 
 
 class McpCall(Item, frozen=True, kw_only=True, tag="mcp_call"):
     """The service calls a tool of an MCP server; its result may come after response.done."""
 
     server_label: str
+    """As in the McpTool of the session."""
     name: str
+    """The tool's."""
     arguments: str
     """A JSON text."""
     approval_request_id: str | UnsetType | None = UNSET
+    """Of the request that allowed it; null without."""
     output: str | UnsetType | None = UNSET
+    """What it gave; null until then, or when it failed."""
     error: McpProtocolError | McpExecutionError | McpHttpError | Object | UnsetType | None = UNSET
+    """Why it failed; null otherwise."""
 
 
 class McpApprovalRequest(Item, frozen=True, kw_only=True, tag="mcp_approval_request"):
     """The service asks whether it may call this tool."""
 
     server_label: str
+    """As in the McpTool of the session."""
     name: str
+    """The tool's."""
     arguments: str
     """A JSON text."""
 
@@ -179,14 +207,18 @@ class McpApprovalResponse(Item, frozen=True, kw_only=True, tag="mcp_approval_res
     id: str
     """The answer's own, one's own choice."""
     approval_request_id: str
+    """Of the request that it answers."""
     approve: bool
+    """Whether the tool may run."""
     reason: str | UnsetType | None = UNSET
+    """Why, for the model; default null."""
 
 
 class ItemReference(Tagged, frozen=True, kw_only=True, tag="item_reference"):
     """In response.create's `input`: an item of the conversation by id."""
 
     id: str
+    """The item's."""
 
 
 AnyItem: TypeAlias = (

@@ -27,6 +27,7 @@ class ReportedSession(RealtimeSession, frozen=True, kw_only=True, tag="realtime"
     id: str | UnsetType = UNSET
     """Such as sess_1234567890abcdef."""
     object: Annotated[str, known.SESSION_OBJECT] | UnsetType = UNSET
+    """realtime.session."""
     expires_at: int | UnsetType | None = UNSET
     """When it ends whatever happens, Unix seconds."""
 
@@ -37,6 +38,7 @@ class ReportedTranscription(TranscriptionSession, frozen=True, kw_only=True, tag
     id: str | UnsetType = UNSET
     """Such as sess_1234567890abcdef."""
     object: Annotated[str, known.TRANSCRIPTION_OBJECT] | UnsetType = UNSET
+    """realtime.transcription_session."""
     expires_at: int | UnsetType | None = UNSET
     """When it ends whatever happens, Unix seconds."""
 
@@ -47,23 +49,31 @@ class HybridSession(Shape, frozen=True, kw_only=True):
     id: str | UnsetType = UNSET
     """Such as sess_1234567890abcdef."""
     object: Annotated[str, known.SESSION_OBJECT] | UnsetType = UNSET
+    """realtime.session."""
     expires_at: int | UnsetType | None = UNSET
     """When it ends whatever happens, Unix seconds."""
     client_secret: Annotated[EphemeralKey, Secret()] | UnsetType | None = UNSET
     """Over HTTP only: a key that opens this session."""
     model: str | UnsetType = UNSET
+    """In force for the whole session."""
     output_modalities: Annotated[Sequence[str], known.MODALITIES] | UnsetType = UNSET
     """("audio",) or ("text",)."""
     instructions: str | UnsetType = UNSET
+    """The system message in force."""
     audio: Audio | UnsetType = UNSET
+    """As in a ReportedSession."""
     turn_detection: ReportedDetection | UnsetType | None = UNSET
     """In force for the input; null when turns are ended by hand."""
     include: Annotated[Sequence[str], known.INCLUDES] | UnsetType | None = UNSET
+    """As in a ReportedSession."""
     tools: Sequence[FunctionTool | Object] | UnsetType = UNSET
+    """Functions only."""
     tool_choice: str | UnsetType = UNSET
+    """none, auto, required, or a function."""
     max_output_tokens: Annotated[int, Between(1, 4096)] | Annotated[str, known.INFINITE] | UnsetType = UNSET
     """1 to 4096, or "inf"."""
     tracing: Annotated[str, known.TRACINGS] | Tracing | UnsetType | None = UNSET
+    """As in a ReportedSession."""
 
     def to_reported(self) -> ReportedSession:
         """The same in today's shape: turn detection under audio.input."""

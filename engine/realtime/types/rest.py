@@ -33,6 +33,7 @@ class ClientSecretRequest(Shape, frozen=True, kw_only=True):
     """Body of POST /realtime/client_secrets."""
 
     expires_after: ExpiresAfter | UnsetType = UNSET
+    """Default: 600 seconds."""
     session: RealtimeSession | TranscriptionSession | UnsetType = UNSET
     """What its sessions start with; the client that connects may change it."""
 
@@ -81,7 +82,9 @@ class SipHeader(Shape, frozen=True, kw_only=True):
     """One header of the INVITE."""
 
     name: str
+    """Such as From."""
     value: str
+    """As it came."""
 
 
 class IncomingCall(Shape, frozen=True, kw_only=True):
@@ -90,6 +93,7 @@ class IncomingCall(Shape, frozen=True, kw_only=True):
     call_id: str
     """Such as rtc_1234: what accept, reject, refer, hangup and the sideband connection name it by."""
     sip_headers: Sequence[SipHeader] = ()
+    """In the order they came."""
 
 
 class RealtimeCallIncoming(Tagged, frozen=True, kw_only=True, tag="realtime.call.incoming"):
@@ -100,18 +104,24 @@ class RealtimeCallIncoming(Tagged, frozen=True, kw_only=True, tag="realtime.call
     created_at: int
     """Unix seconds."""
     data: IncomingCall
+    """Who calls."""
     object: Annotated[str, known.EVENT_OBJECT] | UnsetType = UNSET
+    """event."""
 
 
 class WebhookEvent(Shape, frozen=True, kw_only=True):
     """Any other webhook, kept and shown."""
 
     type: str
+    """Such as live.call.incoming."""
     id: str | UnsetType = UNSET
+    """The event's."""
     created_at: int | UnsetType = UNSET
     """Unix seconds."""
     data: Object | UnsetType = UNSET
+    """As it came."""
     object: str | UnsetType = UNSET
+    """event."""
 
 
 # ---- endpoints
@@ -121,8 +131,11 @@ class Endpoint(NamedTuple):
     """One path of the API. `{call_id}` in it is filled in with call.format(call_id=...)."""
 
     method: str
+    """POST."""
     path: str
+    """Below the base."""
     request: type[Shape] | None
+    """Shape of the body; None: none."""
     response: type[Shape] | None
     """None: no body, or, for CREATE_CALL, the answer in SDP with the call's id at the end of the Location header."""
 

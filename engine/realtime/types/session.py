@@ -29,8 +29,11 @@ class Tracing(Shape, frozen=True, kw_only=True):
     """What a trace on the service's dashboard is filed under."""
 
     workflow_name: str | UnsetType = UNSET
+    """Names the trace."""
     group_id: str | UnsetType = UNSET
+    """Groups traces, such as those of one customer."""
     metadata: Object | UnsetType = UNSET
+    """Anything to search for."""
 
 
 class TokenLimits(Shape, frozen=True, kw_only=True):
@@ -46,6 +49,7 @@ class RetentionRatio(Tagged, frozen=True, kw_only=True, tag="retention_ratio"):
     retention_ratio: Annotated[float, Between(0.0, 1.0)]
     """0.0 to 1.0 of the tokens after the instructions."""
     token_limits: TokenLimits | UnsetType = UNSET
+    """Default: the model's."""
 
 
 class RealtimeSession(Tagged, frozen=True, kw_only=True, tag="realtime"):
@@ -62,6 +66,7 @@ class RealtimeSession(Tagged, frozen=True, kw_only=True, tag="realtime"):
     instructions: str | UnsetType = UNSET
     """The system message. Default: the server's, shown in session.created; "" clears."""
     audio: Audio | UnsetType = UNSET
+    """Default: each member's."""
     include: Annotated[Sequence[str], known.INCLUDES] | UnsetType | None = UNSET
     """More to tell: item.input_audio_transcription.logprobs. Default null."""
     tools: Sequence[FunctionTool | McpTool | Object] | UnsetType = UNSET
@@ -87,5 +92,6 @@ class TranscriptionSession(Tagged, frozen=True, kw_only=True, tag="transcription
     intent=transcription and no model in the URL; the model is that of audio.input.transcription."""
 
     audio: TranscriptionAudio | UnsetType = UNSET
+    """Default: each member's."""
     include: Annotated[Sequence[str], known.INCLUDES] | UnsetType | None = UNSET
     """More to tell: item.input_audio_transcription.logprobs. Default null."""

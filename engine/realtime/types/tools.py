@@ -77,12 +77,14 @@ class ToolChoiceFunction(Tagged, frozen=True, kw_only=True, tag="function"):
     """This function must be called."""
 
     name: str
+    """The function's."""
 
 
 class ToolChoiceMcp(Tagged, frozen=True, kw_only=True, tag="mcp"):
     """A tool of this MCP server must be called."""
 
     server_label: str
+    """As in the session's McpTool."""
     name: str | UnsetType | None = UNSET
     """Which of its tools; default: any."""
 
