@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
 .PHONY: help env demo test test-c test-python test-pipewire lint sanitize sanitize-address sanitize-thread sanitize-python \
-        fuzz fuzz-build wheel instructions bench clean
+        fuzz fuzz-build soak wheel instructions bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-pipewire  timing of the sound device on PipeWire's null nodes"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
+	@echo "make soak      an hour of conversation on the virtual clock: memory, ledger, counters"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
 	@echo "make instructions  instructions per hop against bench/instructions.json (RECORD=1 writes it); needs valgrind"
 	@echo "make bench     speed, latency and sound beside the peers, into bench/results.md and plots (FULL=1: more runs)"
@@ -106,6 +107,10 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-build
 	    -artifact_prefix=build/fuzz/$*- build/fuzz/corpus/$* csrc/fuzz/corpus/$* > build/fuzz/$*.log 2>&1 || \
 	    { grep -v -e NEW -e REDUCE build/fuzz/$*.log; exit 1; }
 	@grep DONE build/fuzz/$*.log
+
+SOAK_MINUTES ?= 60
+soak: env
+	$(BIN)/python bench/soak.py --minutes $(SOAK_MINUTES)
 
 wheel: env
 	$(BIN)/python -m build --outdir dist .

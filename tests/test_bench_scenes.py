@@ -1,0 +1,64 @@
+"""The scorers of barge-in and truncation score what they say: small runs with known answers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from engine import clock
+from engine.audio import EventKind
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+
+if TYPE_CHECKING:
+    from bench import bargein_events, nearend, soak, truncation
+else:
+    import bargein_events
+    import nearend
+    import soak
+    import truncation
+
+
+def test_an_onset_is_scored_from_its_label_to_the_silence() -> None:
+    vowel = nearend.bursts("vowel", 1.0, 1)
+    lead = np.random.default_rng(1).standard_normal(12000).astype(np.float32) * 1e-4
+    utterance = nearend.Utterance("made", "vowel", np.concatenate([lead, vowel]), 12000)
+    found = bargein_events.onset(utterance, bargein_events.SETTINGS, None, 0, 1)
+    assert not found.early
+    assert found.duck is not None
+    assert found.confirm is not None
+    assert found.silence is not None
+    assert 0 < found.duck <= 20
+    assert found.confirm - found.duck == 110
+    assert found.silence - found.confirm == pytest.approx(20, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", ["noise", "cough", "rumble", "knocks", "bang"])
+def test_a_burst_without_a_pitch_is_no_interruption_and_a_vowel_is(kind: str) -> None:
+    def ended(sound: nearend.Sound) -> bool:
+        room = bargein_events.Room(bargein_events.SETTINGS, 3)
+        quiet = np.zeros(nearend.RATE, np.float32)
+        room.run(np.concatenate([quiet, nearend.level(sound, -26), quiet]))
+        return bool(room.of(EventKind.CONFIRMED))
+
+    assert not ended(nearend.bursts(kind, 0.2, 3))
+    assert ended(nearend.bursts("vowel", 0.2, 3))
+
+
+def test_the_ledger_is_right_under_every_burst_and_stall() -> None:
+    for name, cells in truncation.run(6, seed=5).items():
+        _, most, refused = cells["bargein"]
+        assert most <= 0.8, name  # what can be read from the sound
+        assert refused == 0
+    assert cells["agents"][0] > 100  # the last scene: two items in a burst
+
+
+def test_two_minutes_of_soak_come_out_even() -> None:
+    outcome, tally, _ = clock.run_virtual(soak.soak(2, 4))
+    assert outcome.wrong == []
+    assert outcome.turns > 2
+    assert tally.reports["DUCKED"] > 0
