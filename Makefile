@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-python test-pipewire lint sanitize sanitize-address sanitize-thread sanitize-python \
-        fuzz fuzz-build soak wheel instructions bench clean
+.PHONY: help env demo test test-c test-python test-pipewire test-interop lint sanitize sanitize-address sanitize-thread \
+        sanitize-python fuzz fuzz-build soak wheel instructions bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
 	@echo "make test      C tests, Python tests, ruff, mypy --strict"
 	@echo "make test-pipewire  timing of the sound device on PipeWire's null nodes"
+	@echo "make test-interop   our client with a server of others, @copilotkit/aimock; needs node and npm"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make soak      an hour of conversation on the virtual clock: memory, ledger, counters"
@@ -60,6 +61,17 @@ test-python: env
 BARGEIN_PIPEWIRE_ALSA ?=
 test-pipewire: env
 	BARGEIN_REQUIRE=pipewire $(if $(BARGEIN_PIPEWIRE_ALSA),BARGEIN_PIPEWIRE_ALSA=$(BARGEIN_PIPEWIRE_ALSA)) $(BIN)/pytest tests/device/test_pipewire.py
+
+# Our client with a server that nobody here wrote; its version is pinned in tests/interop/package.json.
+AIMOCK := build/interop/node_modules/@copilotkit/aimock/package.json
+test-interop: env $(if $(shell command -v npm),$(AIMOCK))
+	$(if $(shell command -v npm)$(findstring aimock,$(BARGEIN_REQUIRE)),$(BIN)/pytest tests/interop,\
+	    @echo "make test-interop: skipped: node and npm are not installed")
+
+$(AIMOCK): tests/interop/package.json
+	mkdir -p build/interop && cp $< build/interop/
+	npm install --prefix build/interop --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
+	touch $@
 
 sanitize: sanitize-address sanitize-thread sanitize-python
 
