@@ -72,13 +72,18 @@ class Commits:
     application sends meanwhile wait behind it, so that their order stays. Belongs to the loop thread.
     """
 
-    def __init__(self, framer: Framer, bytes_per_ms: int, send: Callable[[ev.AnyEvent], ev.AnyEvent]) -> None:
+    def __init__(
+        self, framer: Framer, bytes_per_ms: int, send: Callable[[ev.AnyEvent], ev.AnyEvent], counts: bool = True
+    ) -> None:
         self._framer = framer
         self._bytes_per_ms = bytes_per_ms
         self._send = send
+        self._counts = counts  # else the sound goes to the server another way, and nobody here knows how much of it
         self._uncommitted = 0  # bytes appended since the last commit or clear
         self._waiting: deque[_Asked | ev.AnyEvent] = deque()  # at most MOST_WAITING: then send() is refused
-        self._sent: deque[_Asked] = deque()  # guarded ones without an answer yet; bounded as they are awaited
+        self._sent: deque[_Asked] = (
+            deque()
+        )  # without an answer yet, at most MOST_WAITING: then the oldest counts as lost
         self.refused: Callable[[ev.AnyEvent, LocalProtocolError], None] = _told
 
     @property
@@ -135,25 +140,25 @@ class Commits:
 
     def _commit(self, asked: _Asked) -> None:
         asked.audio_ms = self._uncommitted // self._bytes_per_ms
-        if asked.answer is None:
-            self._uncommitted = 0
-            self._try(asked.event)
+        if asked.answer is not None and asked.answer.done():  # its caller has gone
             return
-        if asked.answer.done():  # its caller has gone
-            return
-        if asked.audio_ms < LEAST_MS:
+        if asked.answer is not None and self._counts and asked.audio_ms < LEAST_MS:
             if asked.audio_ms:
                 self._clear()
             _answer(asked, CommitOutcome.TOO_SHORT if asked.audio_ms else CommitOutcome.EMPTY)
             return
         self._uncommitted = 0
         try:
-            sent = self._send(asked.event)
+            asked.event = self._send(asked.event)
         except LocalProtocolError as refused:
             _answer(asked, CommitOutcome.REFUSED, message=str(refused))
+            if asked.answer is None:
+                self.refused(asked.event, refused)
             return
-        asked.event = sent
-        self._sent.append(asked)
+        if isinstance(asked.event, ev.InputAudioBufferCommit):
+            if len(self._sent) == MOST_WAITING:
+                _answer(self._sent.popleft(), CommitOutcome.LOST)
+            self._sent.append(asked)
 
     def _clear(self) -> None:
         self._uncommitted = 0

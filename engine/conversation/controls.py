@@ -39,7 +39,10 @@ class Spoken:
 
 
 class Controls:
-    """The part of `Conversation` that acts. All of it belongs to the loop thread and returns at once, unless async."""
+    """The part of `Conversation` that acts. All of it belongs to the loop thread and returns at once, unless async.
+
+    Beside a call (`connect(call_id=)`) the server has the sound: `play`, `mute`, `hold` and `volume` do nothing.
+    """
 
     sound: Sound
     _protocol: Protocol
@@ -57,6 +60,11 @@ class Controls:
 
     def _cancel(self) -> None:
         raise NotImplementedError
+
+    @property
+    def _captured(self) -> int:
+        """The captured position of now; beside a call nothing is captured, and nothing waited for."""
+        return 0 if self._settings.call else self.sound.duplex.captured
 
     # ---- events and prompts
 
@@ -76,7 +84,7 @@ class Controls:
         if isinstance(event, Mapping):
             event = _typed(event)
         if isinstance(event, ev.InputAudioBufferCommit):
-            self._commits.at(self.sound.duplex.captured, event)
+            self._commits.at(self._captured, event)
         elif self._commits.waiting:
             self._commits.behind(event)
         else:
@@ -213,7 +221,7 @@ class Controls:
         if turn_detection(self._protocol.effective):
             raise LocalProtocolError("cannot commit: turn detection is on, so the server does; mute() ends a turn")
         self._writable.set()
-        return await self._commits.commit(self.sound.duplex.captured if at is None else at)
+        return await self._commits.commit(self._captured if at is None else at)
 
     @asynccontextmanager
     async def push_to_talk(self, *, respond: bool = True) -> AsyncIterator[Spoken]:
@@ -227,14 +235,14 @@ class Controls:
         spoken = Spoken()
         if self._replies.sounding:
             self.interrupt()
-        begin = self.sound.duplex.captured
+        begin = self._captured
         if not turn_detection(self._protocol.effective):
             self._commits.at(begin // HOP * HOP, ev.InputAudioBufferClear())
         self.unmute(begin)
         try:
             yield spoken
         finally:
-            end = self.sound.duplex.captured
+            end = self._captured
             self.mute(end)
         if not turn_detection(self._protocol.effective):
             spoken.commit = await self.commit(end)

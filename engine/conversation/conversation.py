@@ -64,7 +64,8 @@ class Conversation(Controls, Telling):
         self._replies = Replies(sound.duplex.queue, protocol, self._queue)
         self._local = LocalSounds(sound.duplex.queue, self._replies.inlet, lambda: self._replies.arriving)
         bytes_per_ms = settings.audio_format.bytes_per_ms
-        self._commits = Commits(Framer(bytes_per_ms, settings.frame_ms), bytes_per_ms, self._send_now)
+        framer = Framer(bytes_per_ms, settings.frame_ms)
+        self._commits = Commits(framer, bytes_per_ms, self._send_now, counts=not settings.call)
         self._user_turns = UserTurns()
         self._user_turns.transcribing = transcribes(protocol.effective)
         self._turns: Feed[Turn] = Feed(MAX_UNREAD_TURNS)
