@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from engine.realtime.types import Shape
     from engine.server import Responder, ServerOptions
 
+INSIDE = "inside"
+"""Given as the URL: the server inside, whatever the environment names."""
+
 _log = logging.getLogger("bargein")
 
 
@@ -55,11 +58,11 @@ def connect(
     endpoint it is the sideband of a call whose sound the server has: events and turns, tools, `interrupt`.
 
     The server is `url` (ws://, wss://, or an API base such as https://host/v1), else OPENAI_BASE_URL, else the
-    hosted service if there is a key (`key` or OPENAI_API_KEY), else the server inside, whose brain `responder`
-    names. A given key (or client secret, ek_...) goes to that server; the environment's too, but never unencrypted to
-    another machine, unless OPENAI_BASE_URL names it. The server inside gets none. Azure's URLs are known by their
-    host or `api-version`, and get `api-key`; `headers` are added, and one with a key in it stands for the key. `ca` is
-    a PEM file or an SSLContext to trust. A proxy is taken from the environment.
+    hosted service if there is a key (`key` or OPENAI_API_KEY), else, or with `url="inside"`, the server inside, whose
+    brain `responder` names. A given key (or client secret, ek_...) goes to that server; the environment's too, but
+    never unencrypted to another machine, unless OPENAI_BASE_URL names it. The server inside gets none. Azure's URLs are
+    known by their host or `api-version`, and get `api-key`; `headers` are added, and one with a key in it stands for
+    the key. `ca` is a PEM file or an SSLContext to trust. A proxy is taken from the environment.
 
     `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields, typed
     or in the wire's shape (tools, turn_detection, transcription). All of it is checked before anything is sent, and
@@ -135,6 +138,8 @@ def server_url(
     url: str | None, key: str | None, model: str, *, call_id: str | None = None, transcription: bool = False
 ) -> str | None:
     """The WebSocket URL to use, None for the server inside; see `engine.service.socket_url`."""
+    if url == INSIDE:
+        return None
     base = url or os.environ.get("OPENAI_BASE_URL") or None
     if base is None:
         base = OPENAI if key or os.environ.get("OPENAI_API_KEY") else None

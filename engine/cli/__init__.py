@@ -3,5 +3,6 @@
 main.py   arguments, signals, exit codes
 demo.py   a conversation with the server inside, and the evidence of it (evidence.py, table.py, timeline.py)
 file.py   a WAV file holds a conversation; trace.py writes down its events
+devices.py, settings.py (`bargein config`); config.py and config_keys.py are bargein.toml
 serve.py  the embedded server by itself
 """

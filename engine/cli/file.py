@@ -15,6 +15,7 @@ import msgspec
 
 from engine import clock, connect
 from engine.audio import AudioEvent, ItemKey
+from engine.cli.config import ears
 from engine.cli.inputs import read_key
 from engine.cli.main import plain, say
 from engine.cli.trace import Trace
@@ -85,7 +86,8 @@ async def run(options: Namespace) -> int:
             instructions=options.instructions,
             voice=options.voice,
             audio_format=options.format,
-            responder=options.responder or "echo",
+            responder=options.responder or options.inside,
+            **ears(options),
             observer=watcher,
         ) as conversation:
             async for turn in conversation.turns():
@@ -126,8 +128,8 @@ def _check_files(options: Namespace) -> None:
 
 def _announce(options: Namespace) -> None:
     if options.url is None:
-        why = "no --server, no OPENAI_BASE_URL and no key"
-        say(f"{why}: the server inside answers, responder {options.responder or 'echo'}")
+        why = "no --server, no OPENAI_BASE_URL and no key" if options.server is None else "as asked"
+        say(f"{why}: the server inside answers, responder {options.responder or options.inside}")
         return
     parts = urlsplit(options.url)
     secret = secret_for(options.url, options.key)

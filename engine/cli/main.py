@@ -9,14 +9,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
 from engine import __version__, clock
+from engine.cli import config
+from engine.cli.options import NoKey, demo_options, file_options, serve_options
 from engine.cli.rest_options import Made, call_options, secret_options
-from engine.cli.texts import CALL, DEMO, EXIT_CODES, FILE, MAIN, SECRET, SERVE
+from engine.cli.sound_options import config_options, devices_options
+from engine.cli.texts import CALL, CONFIG, DEMO, DEVICES, EXIT_CODES, FILE, MAIN, SECRET, SERVE
 from engine.errors import ConfigError, EngineError, MediaError
 from engine.realtime.redaction import scrub
 
@@ -181,6 +184,18 @@ def _call(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return asyncio.run(interrupts.watch(rest.call(options)))
 
 
+def _devices(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import devices
+
+    return asyncio.run(interrupts.watch(devices.run(options)))
+
+
+def _config(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import settings
+
+    return asyncio.run(interrupts.watch(settings.run(options)))
+
+
 def _version(_options: argparse.Namespace, _interrupts: Interrupts) -> int:
     print(f"bargein {__version__}")
     return OK
@@ -197,17 +212,8 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(USAGE)
 
 
-class _NoKey(argparse.Action):
-    """Refuses --key without repeating what follows it."""
-
-    def __call__(self, to: argparse.ArgumentParser, *_: object) -> NoReturn:
-        to.error(
-            "--key is no option, everyone could read it in the list of processes: use --key-file or OPENAI_API_KEY"
-        )
-
-
-def parser() -> argparse.ArgumentParser:
-    """Every option of every command."""
+def parser(defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> argparse.ArgumentParser:
+    """Every option of every command. `defaults` of a command's options stand before those made here."""
     top = _Parser(prog="bargein", description="A real-time voice engine for the Realtime API.", epilog=MAIN)
     top.add_argument("--version", action="version", version=f"bargein {__version__}")
     top.add_argument("--debug", action="store_true", help="log what happens, and show the traceback of a fault")
@@ -215,20 +221,34 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def command(name: str, run: Callable[..., int], summary: str, epilog: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=summary, description=summary, epilog=epilog, parents=[common])
-        made.set_defaults(run=run)
-        return made
+    made: dict[str, argparse.ArgumentParser] = {}
 
-    _demo_options(command("demo", _demo, "hold a spoken conversation with the server inside, and show it", DEMO))
-    _file_options(command("file", _file, "let a WAV file hold a conversation", FILE))
-    _serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))
+    def command(name: str, run: Callable[..., int], summary: str, epilog: str) -> argparse.ArgumentParser:
+        made[name] = commands.add_parser(name, help=summary, description=summary, epilog=epilog, parents=[common])
+        made[name].set_defaults(run=run, command=name)
+        return made[name]
+
+    demo_options(command("demo", _demo, "hold a spoken conversation with the server inside, and show it", DEMO))
+    file_options(command("file", _file, "let a WAV file hold a conversation", FILE))
+    devices_options(command("devices", _devices, "list microphones and loudspeakers", DEVICES))
+    config_options(command("config", _config, "list the settings, and where each comes from", CONFIG))
+    serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))
     secret = command("secret", _secret, "create a short-lived key for a client", SECRET)
-    secret_options(_actions(secret, common), _NoKey)
+    secret_options(_actions(secret, common), NoKey)
     call = command("call", _call, "accept, reject, refer or hang up a call", CALL)
-    call_options(_actions(call, common), _NoKey)
+    call_options(_actions(call, common), NoKey)
     command("version", _version, "print the version", EXIT_CODES)
+    for name, values in defaults.items():
+        made[name].set_defaults(**values)
     return top
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, with what the environment and bargein.toml say for those that were left out."""
+    options = parser().parse_args(arguments)  # first without: help, and wrong usage, need no file
+    if values := config.defaults(options.command):
+        options = parser({options.command: values}).parse_args(arguments)
+    return options
 
 
 def _actions(of: argparse.ArgumentParser, common: _Parser) -> Made:
@@ -237,51 +257,6 @@ def _actions(of: argparse.ArgumentParser, common: _Parser) -> Made:
     return lambda name, summary: actions.add_parser(
         name, help=summary, description=summary, epilog=of.epilog, parents=[common]
     )
-
-
-def _demo_options(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--wav", metavar="PATH", help="the caller, instead of the one that comes with bargein")
-    to.add_argument("--out", metavar="DIR", default="out", help="folder for what is left (default: out)")
-    to.add_argument("--fast", action="store_true", help="virtual time: as fast as the machine can")
-
-
-def _file_options(to: argparse.ArgumentParser) -> None:
-    to.add_argument("input", metavar="IN.wav", help="what is said")
-    files = to.add_argument_group("files to write (existing ones are replaced)")
-    files.add_argument("--out", metavar="OUT.wav", help="what the loudspeaker plays")
-    files.add_argument("--conversation", metavar="FILE.wav", help="both sides: left = microphone, right = loudspeaker")
-    files.add_argument("--events", metavar="FILE", help="every event as a line of JSON with its time; no secrets")
-    whom = to.add_argument_group("with whom")
-    whom.add_argument("--server", metavar="URL", help="ws://, wss:// or an API base such as https://host/v1")
-    whom.add_argument(
-        "--key-file",
-        metavar="PATH",
-        help="file with the key, instead of OPENAI_API_KEY; a key itself is no option, since everyone could read it in "
-        "the list of processes",
-    )
-    whom.add_argument("--key", action=_NoKey, help=argparse.SUPPRESS)
-    whom.add_argument("--model", default="gpt-realtime", help="the model to ask for (default: %(default)s)")
-    whom.add_argument("--responder", metavar="NAME", help="brain of the server inside: echo (default) or script:PATH")
-    how = to.add_argument_group("how")
-    how.add_argument("--instructions", metavar="TEXT", help="what the model shall be and do")
-    how.add_argument("--voice", metavar="NAME", help="the voice of the answers")
-    how.add_argument("--format", choices=("pcm", "pcmu", "pcma"), default="pcm", help="sound on the wire")
-    how.add_argument(
-        "--fast", action="store_true", help="virtual time with the server inside, 4 times real time with another one"
-    )
-    how.add_argument("--json", action="store_true", help="turns and summary as lines of JSON")
-
-
-def _serve_options(to: argparse.ArgumentParser) -> None:
-    to.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default), ::1 or localhost")
-    to.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes any free one")
-    to.add_argument("--responder", metavar="NAME", default="echo", help="echo (default) or script:PATH")
-    to.add_argument("--model", help="model of a session whose URL names none")
-    to.add_argument("--instructions", metavar="TEXT", help="instructions of a session that sets none")
-    to.add_argument("--voice", metavar="NAME", help="voice of a session that sets none (default: alloy)")
-    to.add_argument("--burst", type=float, metavar="N", help="send sound N times faster than real time (default: 8)")
-    to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
-    to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
 
 
 # ---- the frame
@@ -294,9 +269,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     with Interrupts() as interrupts:
         try:
-            options = parser().parse_args(arguments)
+            options = parsed(arguments)
             with _logging(options.debug):
                 code = _guarded(options, interrupts)
+        except ConfigError as error:  # of bargein.toml
+            say(str(error))
+            code = USAGE
         except SystemExit as leaving:  # argparse: help, or an error it has told
             code = leaving.code if isinstance(leaving.code, int) else USAGE
         return _flushed(code)

@@ -15,10 +15,17 @@ MAIN = f"""\
 environment:
   OPENAI_API_KEY   the key; never an option, because options are visible to everyone in the list of processes
   OPENAI_BASE_URL  the server, when --server does not name one
+  BARGEIN_...      a setting each (`bargein config --json` has their names); BARGEIN_CONFIG names the file itself
+
+settings:
+  An option wins over the environment, that over bargein.toml (in $XDG_CONFIG_HOME/bargein, else ~/.config/bargein),
+  that over the default. `bargein config` lists them all.
 
 examples:
   bargein demo                                  a spoken conversation, a picture and a recording, in out/
   bargein file question.wav --out answer.wav    ask with a file, keep the answer
+  bargein devices                               microphones and loudspeakers, by name
+  bargein config                                every setting, and where its value comes from
   bargein serve                                 a Realtime server on this machine
   bargein secret create --expires-after 60      a short-lived key for a browser or a device
   bargein call hangup rtc_123                   end a telephone call
@@ -73,6 +80,35 @@ examples:
   bargein serve
   bargein serve --port 0 --responder script:rules.yaml
   bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
+
+{EXIT_CODES}"""
+
+DEVICES = f"""\
+The name is what --microphone, --loudspeaker and engine.Device take, whole, in part, or as a pattern (USB*). Of a device
+behind a sound server, rate and channels are the server's.
+
+Needs the extra `device` (pip install 'bargein[device]') and PortAudio (apt-get install libportaudio2).
+
+examples:
+  bargein devices
+  bargein devices --json | jq -r 'select(.inputs > 0).name'
+
+{EXIT_CODES}"""
+
+CONFIG = f"""\
+The file is $BARGEIN_CONFIG, else bargein/bargein.toml in $XDG_CONFIG_HOME (~/.config), else in $XDG_CONFIG_DIRS
+(/etc/xdg). A key is section.name, in the file:
+
+  [device]
+  microphone = "USB*"
+  latency_ms = 40
+
+Its variable is BARGEIN_DEVICE_MICROPHONE. Secrets do not belong there: server.key_file names a file with the key.
+
+examples:
+  bargein config
+  bargein config device
+  BARGEIN_DEVICE_BLOCK_MS=20 bargein config device --json
 
 {EXIT_CODES}"""
 

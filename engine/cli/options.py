@@ -1,0 +1,64 @@
+"""The options of `demo`, `file` and `serve`; nothing here imports what the commands need."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, Action, ArgumentParser
+from typing import NoReturn
+
+
+class NoKey(Action):
+    """Refuses --key without repeating what follows it."""
+
+    def __call__(self, to: ArgumentParser, *_: object) -> NoReturn:
+        to.error(
+            "--key is no option, everyone could read it in the list of processes: use --key-file or OPENAI_API_KEY"
+        )
+
+
+def demo_options(to: ArgumentParser) -> None:
+    """`demo`."""
+    to.add_argument("--wav", metavar="PATH", help="the caller, instead of the one that comes with bargein")
+    to.add_argument("--out", metavar="DIR", default="out", help="folder for what is left (default: out)")
+    to.add_argument("--fast", action="store_true", help="virtual time: as fast as the machine can")
+
+
+def file_options(to: ArgumentParser) -> None:
+    """`file`."""
+    to.add_argument("input", metavar="IN.wav", help="what is said")
+    files = to.add_argument_group("files to write (existing ones are replaced)")
+    files.add_argument("--out", metavar="OUT.wav", help="what the loudspeaker plays")
+    files.add_argument("--conversation", metavar="FILE.wav", help="both sides: left = microphone, right = loudspeaker")
+    files.add_argument("--events", metavar="FILE", help="every event as a line of JSON with its time; no secrets")
+    whom = to.add_argument_group("with whom")
+    whom.add_argument("--server", metavar="URL", help="ws://, wss:// or an API base such as https://host/v1; inside")
+    whom.add_argument(
+        "--key-file",
+        metavar="PATH",
+        help="file with the key, instead of OPENAI_API_KEY; a key itself is no option, since everyone could read it in "
+        "the list of processes",
+    )
+    whom.add_argument("--key", action=NoKey, help=SUPPRESS)
+    whom.add_argument("--model", default="gpt-realtime", help="the model to ask for (default: %(default)s)")
+    whom.add_argument("--responder", metavar="NAME", help="brain of the server inside: echo (default) or script:PATH")
+    how = to.add_argument_group("how")
+    how.add_argument("--instructions", metavar="TEXT", help="what the model shall be and do")
+    how.add_argument("--voice", metavar="NAME", help="the voice of the answers")
+    how.add_argument("--format", choices=("pcm", "pcmu", "pcma"), default="pcm", help="sound on the wire")
+    how.add_argument(
+        "--fast", action="store_true", help="virtual time with the server inside, 4 times real time with another one"
+    )
+    how.add_argument("--json", action="store_true", help="turns and summary as lines of JSON")
+    to.set_defaults(inside="echo", barge_in={}, gate={})  # what bargein.toml may say besides
+
+
+def serve_options(to: ArgumentParser) -> None:
+    """`serve`."""
+    to.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default), ::1 or localhost")
+    to.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes any free one")
+    to.add_argument("--responder", metavar="NAME", default="echo", help="echo (default) or script:PATH")
+    to.add_argument("--model", help="model of a session whose URL names none")
+    to.add_argument("--instructions", metavar="TEXT", help="instructions of a session that sets none")
+    to.add_argument("--voice", metavar="NAME", help="voice of a session that sets none (default: alloy)")
+    to.add_argument("--burst", type=float, metavar="N", help="send sound N times faster than real time (default: 8)")
+    to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
+    to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
