@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -41,9 +43,28 @@ class Patience:
 
 async def in_thread(work: Callable[[], T], limit_s: float | None = None) -> T:
     """Do what waits for the sound system in a thread. Cancelled, it still waits for the end first, so that nothing is
-    given back under running work. Raises `TimeoutError` after `limit_s`.
+    given back under running work. Raises `TimeoutError` after `limit_s`; the thread is a daemon, so that a sound system
+    that never answers does not keep the interpreter from ending.
     """
-    task = asyncio.get_running_loop().run_in_executor(None, work)
+    loop = asyncio.get_running_loop()
+    task: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, failure: BaseException | None) -> None:
+        if failure is not None:
+            task.set_exception(failure)
+        else:
+            task.set_result(cast(T, result))
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop has not waited for it, and is closed
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="sound system", daemon=True).start()
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -54,6 +75,7 @@ async def in_thread(work: Callable[[], T], limit_s: float | None = None) -> T:
         if not done:
             raise TimeoutError
     if cancelled is not None:
+        task.exception()  # looked at: the cancellation counts
         raise cancelled
     return task.result()
 

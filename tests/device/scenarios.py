@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import engine
+from engine.audio import AudioEvent, ItemKey
 from engine.endpoints import DeviceEvent, DeviceSound, SoundSettings
 
 DATA = Path(engine.__file__).parent / "data"
@@ -49,11 +50,11 @@ async def flowing(sound: DeviceSound, callbacks: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def content(reply: str, out: str, seconds: str, streams: str) -> None:
+async def content(reply: str, out: str, seconds: str, streams: str, latency_ms: str) -> None:
     """Play `reply` (int16, 24 kHz) and keep what the microphone sends for so long."""
     sound_out = np.load(reply)
     settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
-    async with device(one_stream=streams == "one").open(settings) as sound:
+    async with device(one_stream=streams == "one", latency_ms=float(latency_ms)).open(settings) as sound:
         await flowing(sound, 30)
         opened = sound.opened
         say("open", streams=opened.streams, rates=[opened.capture_rate, opened.playback_rate], realtime=opened.realtime)
@@ -143,9 +144,30 @@ async def refusal(microphone: str, loudspeaker: str, more: str) -> None:
         say("refused", text=str(error), type=type(error).__name__)
 
 
-async def conversation() -> None:
-    """Hold a conversation with the server inside until told to stop."""
-    async with engine.connect(device(), responder=f"script:{DATA / 'demo.yaml'}") as talk:
+class Ears:
+    """Keeps the sound of every answer, and what the server was told of it."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, bytes] = {}
+        self.truncated: dict[str, int] = {}
+
+    def event(self, direction: str, message: bytes, event: engine.events.AnyEvent | None) -> None:
+        """See `Observer.event`."""
+        match event:
+            case engine.events.ResponseOutputAudioDelta():
+                self.answers[event.item_id] = self.answers.get(event.item_id, b"") + event.delta
+            case engine.events.ConversationItemTruncate():
+                self.truncated[event.item_id] = event.audio_end_ms
+
+    def sound(self, event: AudioEvent, item: ItemKey | None) -> None:
+        """See `Observer.sound`."""
+
+
+async def conversation(answer: str, latency_ms: str) -> None:
+    """Hold a conversation with the server inside until told to stop; the first answer goes to a file."""
+    ears = Ears()
+    endpoint = device(latency_ms=float(latency_ms))
+    async with engine.connect(endpoint, responder=f"script:{DATA / 'demo.yaml'}", observer=ears) as talk:
         sound = talk.sound
         assert isinstance(sound, DeviceSound)
         await flowing(sound, 10)
@@ -166,6 +188,8 @@ async def conversation() -> None:
         await told()
         following.cancel()
         capture, playback = talk.stats()
+        np.save(answer, np.frombuffer(next(iter(ears.answers.values())), np.int16))
+        say("truncated", ms=list(ears.truncated.values()))
         say("stats", lost_records=capture.lost_records, underruns=playback.playout.underruns, anomalies=talk.anomalies)
     say("closed")
 
