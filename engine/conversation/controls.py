@@ -79,10 +79,13 @@ class Controls:
         A `response.create` waits for the end of the response that is under way, after those that wait already.
         A commit takes all sound captured until now, so it waits some 10 ms for that, and what is sent meanwhile waits
         behind it; `commit` does the same and tells what became of it.
-        Raises `LocalProtocolError`, and sends nothing, when it is no event or the session's state does not allow it.
+        Raises `LocalProtocolError`, and sends nothing, when it is no event or the session's state does not allow it,
+        and `ConfigError` for settings that the rules forbid; `update` has a way round them.
         """
         if isinstance(event, Mapping):
             event = _typed(event)
+        if isinstance(event, ev.SessionUpdate):
+            self._protocol.check_session(event.session)
         if isinstance(event, ev.InputAudioBufferCommit):
             self._commits.at(self._captured, event)
         elif self._commits.waiting:

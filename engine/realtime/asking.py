@@ -23,7 +23,7 @@ from engine.realtime.output import Response
 from engine.realtime.redaction import scrub
 from engine.realtime.transitions import Slot
 from engine.realtime.usage import Meter, Prices
-from engine.realtime.words import TAKERS, Book, Entry, Words
+from engine.realtime.words import TAKERS, Book, Entry
 
 if TYPE_CHECKING:
     from engine.realtime.types.shape import Shape
@@ -207,6 +207,14 @@ class Asking(Ledger):
         whole = rules.prepared(wanted, validate=validate, state=state)
         return self.send_changes(merged(whole, extra or {}))
 
+    def check_session(self, session: Mapping[str, Any]) -> None:
+        """Client: raise ConfigError when this session object must not be sent now."""
+        from engine.realtime import rules  # imported when used: they bring all types
+
+        rules.prepared(
+            session, state=rules.SessionState(self.effective, self.audio_started, self.slot is not Slot.FREE)
+        )
+
     def send_changes(self, session: Mapping[str, Any]) -> ev.AnyEvent | None:
         """Client: send what of a checked session object is not in force; None when that is nothing."""
         changed = changes(self.effective, session)
@@ -253,13 +261,8 @@ class Asking(Ledger):
 
     def history(self) -> list[Entry]:
         """Client: the conversation as it stands, in order, each item with its words as far as they have come."""
-        entries = []
-        for item_id in self.items:
-            item = self.items.get(item_id)
-            words = self._book.get(item_id) or Words()
-            if item is not None:
-                entries.append(_entry(item_id, item.kind, item.role, item.done, words))
-        return entries
+        items = (self.items.get(item_id) for item_id in self.items)
+        return [self._book.entry(item) for item in items if item is not None]
 
     # ---- what the server says
 
@@ -379,17 +382,3 @@ def _remember(memory: dict[str, V], key: str, value: V) -> None:
     memory[key] = value
     if len(memory) > MAX_WAITING:
         del memory[next(iter(memory))]
-
-
-def _entry(item_id: str, kind: str, role: str, done: bool, words: Words) -> Entry:
-    return Entry(
-        item_id=item_id,
-        kind=kind or words.kind,
-        role=role or words.role,
-        text=words.text,
-        hearing=words.hearing,
-        name=words.name,
-        call_id=words.call_id,
-        truncated_ms=words.truncated_ms,
-        done=done,
-    )

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.realtime import events as ev
+from engine.realtime.items import Item
 from engine.realtime.session import transcribes
 
 MAX_CHARACTERS = 2**20
@@ -90,6 +91,21 @@ class Book:
     def get(self, item_id: str) -> Words | None:
         """The words of this item; None when there are none or they were forgotten."""
         return self._words.get(item_id)
+
+    def entry(self, item: Item) -> Entry:
+        """This item with what is known of its words."""
+        words = self._words.get(item.item_id) or Words()
+        return Entry(
+            item_id=item.item_id,
+            kind=item.kind or words.kind,
+            role=item.role or words.role,
+            text=words.text,
+            hearing=words.hearing,
+            name=words.name,
+            call_id=words.call_id,
+            truncated_ms=words.truncated_ms,
+            done=item.done,
+        )
 
     def __len__(self) -> int:
         return len(self._words)

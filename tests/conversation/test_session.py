@@ -71,6 +71,8 @@ def test_settings_change_while_it_runs() -> None:
         results.append(conversation.update({"instructions": "Be brief."}))
         with pytest.raises(ConfigError, match="max_output_tokens is 0"):
             conversation.update({"max_output_tokens": 0})
+        with pytest.raises(ConfigError, match="max_output_tokens is 0"):
+            conversation.send({"type": "session.update", "session": {"type": "realtime", "max_output_tokens": 0}})
 
     talk = held(question(), tones("echo"), during=change)
     assert results == [True, False]

@@ -126,6 +126,7 @@ def test_deltas_join_and_a_whole_text_ends_them() -> None:
     assert (entry.text, entry.hearing) == ("What time", Hearing.PENDING)
     near.receive(heard("u1", "What time is it?"))
     near.receive(ev.ConversationItemInputAudioTranscriptionDelta(item_id="u1", content_index=0, delta=" late"))
+    assert told(near) == [("u1", "user", "What time is it?")]
     near.receive(heard("u1", "What time is it?"))
     assert told(near) == [("u1", "user", "What time is it?")]
 
@@ -237,6 +238,15 @@ def test_no_token_is_counted_twice(sent: Any, said: Any, given_details: Any, sai
     kinds = [max(0, (given_details or {}).get(f"{kind}_tokens") or 0) for kind in ("text", "audio", "image")]
     assert found.input == max(sum(kinds), sent or 0, 0)
     assert found.cached <= found.input
+
+
+def test_cached_tokens_of_no_kind_come_off_what_is_left_of_each_kind() -> None:
+    given = {"text_tokens": 30, "audio_tokens": 50, "cached_tokens": 64, "cached_tokens_details": {"text_tokens": 20}}
+    event = ev.ResponseDone(response={"usage": {"input_tokens": 80, "input_token_details": given}})
+    assert event.usage is not None
+    found = usage.tally(event.usage)
+    assert (found.text_input, found.cached_text_input) == (0, 30)
+    assert (found.audio_input, found.cached_audio_input) == (16, 34)
 
 
 def test_a_price_below_nought_is_a_mistake() -> None:

@@ -153,6 +153,17 @@ def test_a_request_that_lost_the_race_is_sent_once_more(named: bool) -> None:
     )
 
 
+def test_a_request_that_lost_the_race_goes_before_those_that_came_later() -> None:
+    near = client()
+    near.request_response(asking("first"))
+    near.request_response(asking("second"))
+    (first,) = near.outgoing()
+    near.receive(created("vad_1"))
+    near.receive(active_error(str(first.event_id)))
+    near.receive(done("vad_1"))
+    assert sent_words(near) == [{"instructions": "first"}]
+
+
 def test_a_race_that_is_told_late_is_still_understood() -> None:
     near = client()
     near.request_response(asking("mine"))
