@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import Sequence
 from contextlib import suppress
@@ -65,6 +66,9 @@ def finish(process: subprocess.Popen[str]) -> Ran:
         raise AssertionError(f"hangs; stdout {out!r}, stderr {err!r}") from None
     assert "Traceback" not in (err or "") and "Exception ignored" not in (err or ""), err
     with suppress(ProcessLookupError):
+        for _ in range(50):  # a helper that was starting (ldconfig, asked for a library) ends by itself
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
         os.killpg(process.pid, signal.SIGKILL)
         raise AssertionError("something of it is left running")
     return Ran(process.returncode, out or "", err or "")
