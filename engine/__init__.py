@@ -7,6 +7,7 @@
 connect        a conversation with a server of your choice, or the one inside
 Conversation   what connect yields; Turn, what it tells
 Device         microphone and loudspeaker as one end of the conversation; WavFile, a file; Memory, samples
+tool           makes a function one that the model may call; ToolCall, what it may know; ToolError, for the model
 BargeIn, Gate  how the ears behave; AudioFormat, how sound travels
 RealtimeSession, TranscriptionSession  what a session is asked to be; types, every object of the protocol
 errors         EngineError and what is below it; events, every event of the protocol
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine import errors
 from engine.audio import AudioFormat, BargeIn, Gate, GateMode, Policy
-from engine.conversation import Conversation, Turn
+from engine.conversation import ApprovalRequest, Conversation, ToolCall, ToolFinished, Turn, tool
 from engine.endpoints import Device, Endpoint, Memory, WavFile
-from engine.errors import ConfigError, DeviceError, EngineError, MediaError, ProtocolError, TransportError
+from engine.errors import ConfigError, DeviceError, EngineError, MediaError, ProtocolError, ToolError, TransportError
 from engine.front import connect
 from engine.realtime import events
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ApprovalRequest",
     "AudioFormat",
     "BargeIn",
     "ConfigError",
@@ -44,6 +46,9 @@ __all__ = [
     "Policy",
     "ProtocolError",
     "RealtimeSession",
+    "ToolCall",
+    "ToolError",
+    "ToolFinished",
     "TranscriptionSession",
     "TransportError",
     "Turn",
@@ -52,6 +57,7 @@ __all__ = [
     "connect",
     "errors",
     "events",
+    "tool",
     "types",
 ]
 

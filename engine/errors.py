@@ -5,6 +5,7 @@ EngineError
 │   └── MissingExtraError  a part of an optional extra is not installed; names the pip command
 ├── MediaError             a sound file or buffer cannot be used
 ├── DeviceError            a sound device is absent, busy, refuses or does not answer; names the remedy
+├── ToolError              raised by a tool: its words are for the model
 ├── ProtocolError          somebody broke the Realtime protocol
 │   ├── LocalProtocolError     we did: nothing was sent
 │   └── RemoteProtocolError    the peer did
@@ -46,6 +47,12 @@ class MediaError(EngineError):
 
 class DeviceError(EngineError):
     """A sound device cannot be used: absent, busy, unplugged, or the part that opens it is not installed."""
+
+
+class ToolError(EngineError):
+    """Raise it in a tool to tell the model why it has no result: the words go to the model as they are. Of any other
+    exception the model is told only that the tool failed.
+    """
 
 
 class ProtocolError(EngineError):

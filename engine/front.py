@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import clock
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
-from engine.conversation import Activation, Conversation, Observer, OpenConnection, Settings, converse
+from engine.conversation import Activation, AnyTool, Approve, Conversation, Observer, OpenConnection, Settings, converse
 from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
 from engine.realtime import Prices
@@ -42,6 +42,8 @@ def connect(
     voice: str | None = None,
     audio_format: AudioFormat | str = AudioFormat.PCM,
     session: Mapping[str, Any] | Shape | None = None,
+    tools: Sequence[AnyTool] | None = None,
+    approve: Approve | None = None,
     barge_in: BargeIn | None = None,
     gate: Gate | None = None,
     frame_ms: int | None = None,
@@ -68,7 +70,8 @@ def connect(
     or in the wire's shape (tools, turn_detection, transcription). All of it is checked before anything is sent, and
     mistakes are told with their remedy; `extra` is merged in last, unchecked, and `validate=False` turns the rules off
     (logged). `prices` give `Conversation.usage` a cost. `audio_format` ("pcm", "pcmu", "pcma") is spoken both
-    ways.
+    ways. `tools` are functions (`engine.tool`) whose calls are answered by themselves, and MCP servers
+    (`engine.types.McpTool`), whose calls `approve` allows: True, a set of tool names, or a function.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. `activation` is an async
@@ -92,7 +95,13 @@ def connect(
         call=call_id is not None,
         activation=activation,
         prices=prices,
+        tools=tools,
+        approve=approve,
     )
+    if tools and validate:
+        from engine.realtime import rules
+
+        rules.prepared({"type": settings.session.get("type", "realtime"), "tools": settings.update()["tools"]})
     transcription = settings.session.get("type") == "transcription"
     target = server_url(url, key, model, call_id=call_id, transcription=transcription)
     if target is None and call_id is not None:

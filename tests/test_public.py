@@ -13,9 +13,10 @@ import engine
 
 # Taking a name away breaks somebody's program; adding one is a decision. Either is made here as well.
 PROMISED = [
-    "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Device", "DeviceError", "Endpoint", "EngineError",
-    "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "RealtimeSession",
-    "TranscriptionSession", "TransportError", "Turn", "WavFile", "__version__", "connect", "errors", "events", "types",
+    "ApprovalRequest", "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Device", "DeviceError", "Endpoint",
+    "EngineError", "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "RealtimeSession", "ToolCall",
+    "ToolError", "ToolFinished", "TranscriptionSession", "TransportError", "Turn", "WavFile", "__version__", "connect",
+    "errors", "events", "tool", "types",
 ]  # fmt: skip
 
 

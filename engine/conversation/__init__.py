@@ -8,10 +8,13 @@ controls.py      what an application may do to it: say, play, mute, hold, interr
 commits.py       commits that wait for their sound; local.py the application's own sounds
 replies.py       the model's sound, barge-in, truncation
 ending.py        when the conversation of a file is over
+toolbox.py       the model's calls: rounds.py their books, tool.py and schema.py what a tool is, toolrun.py one call,
+                 progress.py words meanwhile, approvals.py who allows MCP calls, toolevents.py what is told
 turns.py         what is told of each turn; feed.py how it is handed over; observer.py who may look on
 settings.py      what was asked
 """
 
+from engine.conversation.approvals import ApprovalRequest, Approve
 from engine.conversation.commits import Commit, CommitOutcome
 from engine.conversation.controls import Activation, Spoken
 from engine.conversation.conversation import Conversation
@@ -19,19 +22,29 @@ from engine.conversation.local import LocalSound, Played
 from engine.conversation.meeting import OpenConnection, converse
 from engine.conversation.observer import Observer
 from engine.conversation.settings import Settings
+from engine.conversation.tool import AnyTool, Tool, ToolCall, tool
+from engine.conversation.toolevents import McpServer, ToolFinished
 from engine.conversation.turns import Turn
 
 __all__ = [
     "Activation",
+    "AnyTool",
+    "ApprovalRequest",
+    "Approve",
     "Commit",
     "CommitOutcome",
     "Conversation",
     "LocalSound",
+    "McpServer",
     "Observer",
     "OpenConnection",
     "Played",
     "Settings",
     "Spoken",
+    "Tool",
+    "ToolCall",
+    "ToolFinished",
     "Turn",
     "converse",
+    "tool",
 ]

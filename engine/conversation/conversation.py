@@ -25,9 +25,11 @@ from engine.conversation.observer import Observer
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.telling import Telling
+from engine.conversation.toolbox import Toolbox
+from engine.conversation.toolevents import McpServer
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Sound
-from engine.errors import ConnectionLost, EngineError, RemoteProtocolError
+from engine.errors import ConnectionLost, EngineError, RemoteProtocolError, TransportError
 from engine.realtime import Protocol, Role, Slot, Verdict, wire
 from engine.realtime import events as ev
 from engine.transport import Connection
@@ -76,6 +78,7 @@ class Conversation(Controls, Telling):
         self._failure_seen = False
         self._lost: ConnectionLost | None = None
         self._on_hold, self._muted, self._volume = False, settings.activation is not None, 1.0
+        self._toolbox = Toolbox(self, settings.tools, settings.approve, lambda: self._protocol, self._events.put)
         self._ending = Ending(sound, protocol, self._replies, self._user_turns, settings, self._loop.time())
 
     # ---- for the caller
@@ -105,6 +108,21 @@ class Conversation(Controls, Telling):
             self._failure_seen = True
             raise
 
+    @property
+    def mcp_servers(self) -> dict[str, McpServer]:
+        """The MCP servers of the session by label: whether the service has their tools, and which."""
+        return self._toolbox.labelled()
+
+    async def tools_ready(self, timeout_s: float = 15.0) -> dict[str, McpServer]:
+        """Wait until the service has asked every MCP server for its tools: before that the model does not know them.
+        Raises `TransportError` after `timeout_s` seconds. A server that failed is no error: look at its status.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._toolbox.ready()
+        except TimeoutError:
+            raise TransportError(f"no tools of an MCP server within {timeout_s:g} s: {self.mcp_servers}") from None
+
     def stats(self) -> tuple[CaptureStats, PlaybackStats]:
         """One snapshot of each half."""
         return self.sound.duplex.capture_stats(), self.sound.duplex.playback_stats()
@@ -126,7 +144,7 @@ class Conversation(Controls, Telling):
             self._local.settle()
             self._writable.set()
             if self._lost is None:
-                over = self._ending.reached(self._loop.time())
+                over = not self._toolbox.busy and self._ending.reached(self._loop.time())
                 for turn in self._user_turns.give_up() if over else []:
                     self._turns.put(turn)
             else:
@@ -207,6 +225,7 @@ class Conversation(Controls, Telling):
         self._events.put(event, size)
         for turn in self._user_turns.receive(event):
             self._turns.put(turn)
+        self._toolbox.receive(event)
 
     def _act(self, event: ev.AnyEvent) -> None:
         match event:
@@ -290,6 +309,7 @@ class Conversation(Controls, Telling):
             return
         self._failure = failure
         self._over.set()
+        self._toolbox.close()
         self._commits.abandon()
         self._local.abandon()
         self._turns.close(failure)
@@ -297,6 +317,7 @@ class Conversation(Controls, Telling):
 
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start the three tasks in the conversation's group, and what opens the microphone."""
+        self._toolbox.start(tasks)
         parts = [self._listen, self._read, self._write] + ([self._activate] if self._settings.activation else [])
         return [tasks.create_task(self._guarded(part)) for part in parts]
 

@@ -27,7 +27,7 @@ async def shake_hands(
     `settings.handshake_s`, `ConfigError` with the server's words when it refuses the session.
     """
     protocol = Protocol(Role.CLIENT, call=settings.call, prices=settings.prices)
-    hands = _Hands(connection, protocol, observer, tuple(secrets_in(settings.session)))
+    hands = _Hands(connection, protocol, observer, tuple(secrets_in(settings.update())))
     try:
         async with asyncio.timeout(settings.handshake_s):
             await hands.until(ev.SessionCreated)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
+from engine.conversation import approvals
 from engine.conversation.framing import checked_frame_ms
 from engine.conversation.freshness import checked_oldest_s
+from engine.conversation.tool import AnyTool, declarations
 from engine.realtime import Prices
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ class Settings:
     `frame_ms`, 10 to 200, is the length of every `input_audio_buffer.append`; None sends all that waits.
     `call` is the sideband of a call: the server has the sound, and what follows from it (truncation) is its business.
     `oldest_s`, 1 to 5, is the age beyond which captured sound that could not be sent is left out.
+    `tools` are functions and MCP servers for the model, None leaves calls to the application; `approve` decides about
+    calls of MCP servers' tools.
     With `activation` the microphone is muted at first, and what this opens it with runs beside the conversation.
     `prices` turn tokens into money.
     `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
@@ -39,6 +43,8 @@ class Settings:
     call: bool = False
     oldest_s: float = 5.0
     activation: Activation | None = None
+    tools: Sequence[AnyTool] | None = None
+    approve: approvals.Approve | None = None
     prices: Prices | None = None
     handshake_s: float = 15.0
     answer_s: float = 30.0
@@ -46,10 +52,14 @@ class Settings:
     def __post_init__(self) -> None:
         checked_frame_ms(self.frame_ms)
         checked_oldest_s(self.oldest_s)
+        approvals.checked(self.approve)
+        declarations(self.tools or (), self.session.get("tools"))
 
     def update(self) -> dict[str, Any]:
         """The session object of the first session.update; without anything but its type when nothing was asked."""
         asked: dict[str, Any] = {"type": "realtime", **_copy(self.session)}
+        if self.tools is not None:
+            asked["tools"] = declarations(self.tools, asked.get("tools"))
         if self.audio_format is not AudioFormat.PCM:
             for direction in ("input", "output"):
                 asked.setdefault("audio", {}).setdefault(direction, {})["format"] = {"type": self.audio_format.value}

@@ -43,7 +43,7 @@ def test_the_tool_example_runs() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "user: What is the weather in Paris?"
-    assert '"weather": "rain"' in done.stdout.splitlines()[1], "the tool's output is not in the reply"
+    assert '"weather":"rain"' in done.stdout.splitlines()[1], "the tool's output is not in the reply"
 
 
 @pytest.mark.parametrize("program", shown_programs() or [PROGRAM])
