@@ -1,4 +1,4 @@
-"""What do `import engine` and the default install cost, beside `import openai`, `import numpy` and openai[realtime]?
+"""What do `import engine` and the default install cost, beside openai, openai-agents and numpy?
 
 Time: from just before the import to just after it, in a fresh interpreter, median of several that take turns. Memory:
 the most that interpreter ever had resident, less that of an empty one. The interpreter starts with what the
@@ -25,7 +25,8 @@ Row = tuple[str, float, float, float, str]
 
 RUNS = 9
 MIB = 2**20
-MODULES = ["engine", "openai", "numpy"]
+MODULES = ["engine", "openai", "agents.realtime", "numpy"]
+PEERS = ["openai[realtime]", "openai-agents"]
 UNWANTED = ["sounddevice", "soxr", "matplotlib", "yaml", "espeakng_loader"]
 """What only some programs need: `import engine` must leave it alone."""
 
@@ -56,7 +57,7 @@ def child(module: str) -> tuple[float, float, list[str]]:
 
 
 def installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    return importlib.util.find_spec(module.partition(".")[0]) is not None
 
 
 def import_rows() -> list[Row]:
@@ -126,15 +127,18 @@ def packages(root: str) -> dict[str, float] | None:
 
 
 def package_rows() -> list[Row]:
-    mine, peer = packages("bargein"), packages("openai[realtime]")
-    if mine is None or peer is None:
-        return []
-    size, peer_size = sum(mine.values()), sum(peer.values())
-    ratio = len(peer) / len(mine)
-    return [
-        ("default install, beside openai[realtime]: packages", len(mine), len(peer), ratio, ""),
-        ("default install, beside openai[realtime]: size", size, peer_size, peer_size / size, "MiB"),
-    ]
+    mine = packages("bargein")
+    rows: list[Row] = []
+    for root in PEERS if mine else []:
+        peer = packages(root)
+        if mine is None or peer is None:
+            continue
+        size, peer_size = sum(mine.values()), sum(peer.values())
+        rows += [
+            (f"default install, beside {root}: packages", len(mine), len(peer), len(peer) / len(mine), ""),
+            (f"default install, beside {root}: size", size, peer_size, peer_size / size, "MiB"),
+        ]
+    return rows
 
 
 def main() -> list[Row]:
@@ -147,7 +151,7 @@ def main() -> list[Row]:
 def notes() -> list[str]:
     """The lists behind the figures."""
     lines = []
-    for root in ("bargein", "openai[realtime]"):
+    for root in ("bargein", *PEERS):
         sizes = packages(root)
         if sizes is not None:
             lines.append(f"{root} installs: " + ", ".join(f"{name} {mib:.1f} MiB" for name, mib in sizes.items()) + ".")

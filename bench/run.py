@@ -39,6 +39,9 @@ BENCHES = [
     "burst",
     "framing",
     "wire",
+    "everyevent",
+    "hour",
+    "duplex_cpu",
     "imports",
     "micro",
 ]
@@ -55,6 +58,7 @@ PACKAGES = [
     "orjson",
     "pybase64",
     "openai",
+    "openai-agents",
     "audioop-lts",
     "samplerate",
     "numba",
