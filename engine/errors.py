@@ -11,6 +11,7 @@ EngineError
 │   └── RemoteProtocolError    the peer did
 │       └── WebhookError           a webhook is not signed as it should be, too old, too long or no event
 └── TransportError         the network did
+    ├── HandshakeRefused       a server answered a WebSocket handshake with an HTTP error; carries the status
     ├── ConnectionLost         an open connection ended; carries the close code and what follows from it
     ├── OutcomeUnknown         the answer to a REST call was lost: it may have been done
     └── ApiError               a REST call was answered with an error; carries status, code and request id
@@ -87,6 +88,22 @@ class WebhookError(RemoteProtocolError):
 
 class TransportError(EngineError):
     """The server cannot be reached, refuses, or speaks another protocol."""
+
+
+_MAY_PASS = frozenset({408, 425, 429})
+
+
+class HandshakeRefused(TransportError):
+    """A WebSocket could not be opened: the server answered with the HTTP `status`."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same may go well later."""
+        return self.status in _MAY_PASS or self.status >= 500
 
 
 class Closing(enum.Enum):

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from engine import clock
 from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
-from engine.conversation import Activation, AnyTool, Approve, Conversation, Observer, OpenConnection, Settings, converse
+from engine.conversation import (
+    Activation,
+    AnyTool,
+    Approve,
+    Conversation,
+    Observer,
+    OpenConnection,
+    Reconnect,
+    Settings,
+    converse,
+)
 from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
 from engine.realtime import Prices
@@ -53,6 +63,8 @@ def connect(
     extra: Mapping[str, Any] | None = None,
     validate: bool = True,
     prices: Prices | None = None,
+    oldest_s: float = 5.0,
+    reconnect: Reconnect | None = Reconnect(),  # noqa: B008
     responder: str | Responder = "echo",
     observer: Observer | None = None,
 ) -> AbstractAsyncContextManager[Conversation]:
@@ -76,8 +88,13 @@ def connect(
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. `activation` is an async
     function that opens the microphone, which begins muted, at a button or a wake word: it gets the conversation, runs
-    as long as that, and uses `push_to_talk`, or `unmute` and `mute`. Entering the block
-    raises `ConfigError`, `TransportError` or `MediaError` when it cannot begin.
+    as long as that, and uses `push_to_talk`, or `unmute` and `mute`.
+
+    A connection that is lost is opened again and told what was said, and one that will expire is replaced in a silence
+    before: `reconnect` (`engine.conversation.Reconnect`) says how, None that a lost connection ends the conversation.
+    Events of the type bargein.reconnecting, .reconnected, .rotated and .gave_up tell of it; captured sound older than
+    `oldest_s`, 1 to 5, is left out. Entering the block raises `ConfigError`, `TransportError` or `MediaError` when it
+    cannot begin.
     """
     if call_id is not None:
         endpoint = _elsewhere(endpoint)
@@ -97,6 +114,8 @@ def connect(
         prices=prices,
         tools=tools,
         approve=approve,
+        oldest_s=oldest_s,
+        reconnect=reconnect,
     )
     if tools and validate:
         from engine.realtime import rules

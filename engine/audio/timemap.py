@@ -49,6 +49,13 @@ class TimeMap:
                 del self._runs[: MAX_RUNS // 2]
         self.sent_ms += 10
 
+    def restart(self, unsent_ms: int = 0) -> None:
+        """A new session counts from 0: it gets the last `unsent_ms` of what was noted here, and what follows."""
+        base = self.sent_ms - unsent_ms
+        for run in self._runs:
+            run.sent -= base
+        self.sent_ms = unsent_ms
+
     def captured(self, sent_ms: int) -> int | None:
         """When the sound at this sent offset was captured; None before the remembered runs or when nothing was sent."""
         index = bisect_right(self._runs, sent_ms, key=lambda run: run.sent) - 1

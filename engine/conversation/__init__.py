@@ -1,8 +1,10 @@
 """A spoken conversation: where endpoints, protocol and transport meet.
 
 meeting.py       connect, agree, start the sound, end all of it
-handshake.py     the agreement on a session, before any sound
-conversation.py  the three tasks and what they do with what happens
+line.py          one socket and the protocol's state on it; handshake.py its first words
+keeper.py        another line when one is lost or will expire: reconnect.py how long it waits, quiet.py when nobody
+                 will notice, history.py what the new session is told, connected.py what the conversation does
+conversation.py  the tasks and what they do with what happens
 telling.py       what it tells of itself while it runs
 controls.py      what an application may do to it: say, play, mute, hold, interrupt, commit
 commits.py       commits that wait for their sound; local.py the application's own sounds
@@ -18,9 +20,11 @@ from engine.conversation.approvals import ApprovalRequest, Approve
 from engine.conversation.commits import Commit, CommitOutcome
 from engine.conversation.controls import Activation, Spoken
 from engine.conversation.conversation import Conversation
+from engine.conversation.line import OpenConnection
 from engine.conversation.local import LocalSound, Played
-from engine.conversation.meeting import OpenConnection, converse
+from engine.conversation.meeting import converse
 from engine.conversation.observer import Observer
+from engine.conversation.reconnect import Reconnect
 from engine.conversation.settings import Settings
 from engine.conversation.tool import AnyTool, Tool, ToolCall, tool
 from engine.conversation.toolevents import McpServer, ToolFinished
@@ -39,6 +43,7 @@ __all__ = [
     "Observer",
     "OpenConnection",
     "Played",
+    "Reconnect",
     "Settings",
     "Spoken",
     "Tool",

@@ -36,7 +36,7 @@ class CommitOutcome(enum.Enum):
     REFUSED = "refused"
     """The server refused it; `message` has its words."""
     LOST = "lost"
-    """The conversation ended before the server answered."""
+    """The connection, or the conversation, ended before the server answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +187,37 @@ class Commits:
                 _answer(asked, CommitOutcome.REFUSED, message=event.message)
                 return
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, nothing lacks an answer and nothing is appended without being committed."""
+        return not (self._waiting or self._sent or self._uncommitted)
+
+    @property
+    def framed_bytes(self) -> int:
+        """Sound that waits for a whole frame."""
+        return self._framer.waiting_bytes
+
+    def drop_framed(self) -> int:
+        """Forget sound that waits for a whole frame; how many bytes."""
+        dropped = self._framer.waiting_bytes
+        self._framer.drop()
+        return dropped
+
+    def move(self, unsent_bytes: int) -> None:
+        """Another server has an empty buffer, and gets this much first. What waits for its sound goes there."""
+        self._lose_sent()
+        self._uncommitted = unsent_bytes
+
+    def _lose_sent(self) -> None:
+        for asked in self._sent:
+            _answer(asked, CommitOutcome.LOST)
+        self._sent.clear()
+
     def abandon(self) -> None:
         """The conversation is over: no answer comes."""
-        for asked in [*self._sent, *(entry for entry in self._waiting if isinstance(entry, _Asked))]:
-            if asked.answer is not None:
-                _answer(asked, CommitOutcome.LOST)
-        self._sent.clear()
+        self._lose_sent()
+        for asked in [entry for entry in self._waiting if isinstance(entry, _Asked)]:
+            _answer(asked, CommitOutcome.LOST)
         self._waiting.clear()
 
 

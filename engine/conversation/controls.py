@@ -45,7 +45,6 @@ class Controls:
     """
 
     sound: Sound
-    _protocol: Protocol
     _settings: Settings
     _replies: Replies
     _local: LocalSounds
@@ -54,6 +53,10 @@ class Controls:
     _muted: bool
     _on_hold: bool
     _volume: float
+
+    @property
+    def _protocol(self) -> Protocol:
+        raise NotImplementedError
 
     def _interrupt(self, generation: int) -> None:
         raise NotImplementedError

@@ -2,7 +2,8 @@
 conversation.
 
 Three tasks in one TaskGroup: `_listen` reads what the audio threads report and settles replies, `_read` takes the
-server's events, and `_write` is the only one that sends. None of them touches a sample: sound goes from the wire
+server's events, and `_write` is the only one that sends. Socket and protocol are a `Line`, which a fourth, the keeper,
+replaces when it is lost or will expire; the rest goes on. None of them touches a sample: sound goes from the wire
 into the C queue and from the C ring to the wire. A stalled network or a busy loop delays words, never the sound.
 """
 
@@ -14,14 +15,17 @@ from typing import TypeVar
 
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
 from engine.conversation.commits import Commits
-from engine.conversation.controls import Controls
+from engine.conversation.connected import Connected
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
 from engine.conversation.framing import MOST_RECORDS, Framer
 from engine.conversation.freshness import Backlog
 from engine.conversation.handshake import tell_differences
+from engine.conversation.keeper import Keeper
+from engine.conversation.line import Line, OpenConnection
 from engine.conversation.local import LocalSounds
 from engine.conversation.observer import Observer
+from engine.conversation.quiet import Quiet
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.telling import Telling
@@ -30,9 +34,8 @@ from engine.conversation.toolevents import McpServer
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Sound
 from engine.errors import ConnectionLost, EngineError, RemoteProtocolError, TransportError
-from engine.realtime import Protocol, Role, Slot, Verdict, wire
+from engine.realtime import Role, Slot, Verdict, wire
 from engine.realtime import events as ev
-from engine.transport import Connection
 
 MAX_UNREAD_TURNS = 1024
 MAX_UNREAD_EVENTS = 4096
@@ -43,7 +46,7 @@ SPEECH_TAIL = 14 * 240  # samples between the end of speech and its report
 T = TypeVar("T")
 
 
-class Conversation(Controls, Telling):
+class Conversation(Connected, Telling):
     """A running conversation. Made by `engine.connect`; one loop, one thread.
 
     `turns` and `events` tell what happens; `say`, `play`, `mute`, `hold`, `volume`, `interrupt`, `push_to_talk`,
@@ -53,16 +56,21 @@ class Conversation(Controls, Telling):
     """
 
     def __init__(
-        self, sound: Sound, connection: Connection, protocol: Protocol, settings: Settings, observer: Observer | None
+        self,
+        sound: Sound,
+        line: Line,
+        settings: Settings,
+        observer: Observer | None,
+        open_connection: OpenConnection,
     ) -> None:
         self.sound = sound
         self.time_map = TimeMap()
         self._backlog = Backlog(settings.oldest_s)
-        self._connection = connection
-        self._protocol = protocol
+        self.line = line
         self._settings = settings
         self._observer = observer
         self._loop = asyncio.get_running_loop()
+        protocol = line.protocol
         self._replies = Replies(sound.duplex.queue, protocol, self._queue)
         self._local = LocalSounds(sound.duplex.queue, self._replies.inlet, lambda: self._replies.arriving)
         bytes_per_ms = settings.audio_format.bytes_per_ms
@@ -78,8 +86,11 @@ class Conversation(Controls, Telling):
         self._failure_seen = False
         self._lost: ConnectionLost | None = None
         self._on_hold, self._muted, self._volume = False, settings.activation is not None, 1.0
-        self._toolbox = Toolbox(self, settings.tools, settings.approve, lambda: self._protocol, self._events.put)
+        self._toolbox = Toolbox(self, settings.tools, settings.approve, lambda: self.line.protocol, self._events.put)
         self._ending = Ending(sound, protocol, self._replies, self._user_turns, settings, self._loop.time())
+        self._quiet = Quiet(self._replies, self._user_turns, self._commits, self._ending)
+        policy = settings.reconnect
+        self._keeper = Keeper(self, open_connection, settings, observer, policy) if policy is not None else None
 
     # ---- for the caller
 
@@ -127,11 +138,6 @@ class Conversation(Controls, Telling):
         """One snapshot of each half."""
         return self.sound.duplex.capture_stats(), self.sound.duplex.playback_stats()
 
-    @property
-    def left_out_ms(self) -> int:
-        """Captured sound that was never sent, since a stalled network made it older than `oldest_s`; milliseconds."""
-        return 10 * self._backlog.left_out
-
     # ---- the three tasks
 
     async def _listen(self) -> None:
@@ -143,7 +149,9 @@ class Conversation(Controls, Telling):
                 self._turns.put(turn)
             self._local.settle()
             self._writable.set()
-            if self._lost is None:
+            if self._lost is None and self.line.lost is not None:
+                over = False
+            elif self._lost is None:
                 over = not self._toolbox.busy and self._ending.reached(self._loop.time())
                 for turn in self._user_turns.give_up() if over else []:
                     self._turns.put(turn)
@@ -153,37 +161,42 @@ class Conversation(Controls, Telling):
                 self._finish(self._lost if self._lost is not None and self._lost.code != NORMAL_CLOSE else None)
 
     async def _read(self) -> None:
-        while True:
+        while self._lost is None:
+            line = self.line
             try:
-                message = await self._connection.receive()
+                message = await line.connection.receive()
             except ConnectionLost as lost:
-                self._disconnected(lost)
-                return
-            self._arrived(message if isinstance(message, bytes) else message.encode())
+                self._line_lost(line, lost)
+                if self._keeper is not None:
+                    await self._keeper.up.wait()
+                continue
+            if line is self.line:
+                self._arrived(message if isinstance(message, bytes) else message.encode())
 
     async def _write(self) -> None:
         while self._lost is None:
             self._writable.clear()
-            self._take_records()
-            for event in self._protocol.outgoing():
-                message = wire.encode(event)
-                if self._observer is not None:
-                    self._observer.event("sent", message, event)
+            if self._keeper is not None:
+                self._keeper.exchange()
+            line = self.line
+            self._take_records(keep=line.lost is not None)
+            if line.lost is None:
                 try:
-                    await self._connection.send(message)
+                    await line.flush(self._observer)
                 except ConnectionLost as lost:
-                    self._disconnected(lost)
-                    return
-            if not self._backlog.waiting:
+                    self._line_lost(line, lost)
+            if line.lost is not None or not self._backlog.waiting:
                 await self._writable.wait()
 
-    def _take_records(self) -> None:
+    def _take_records(self, keep: bool) -> None:
         """Captured sound becomes append events, 200 ms at a time. While the network stalls it stays in the C ring,
-        which is bounded; what has become too old is left out.
+        which is bounded, and while there is none (`keep`) in the backlog; what has become too old is left out.
         """
         settled = self.sound.duplex.capture_stats().settled  # first: what it speaks of is in the ring by then
         read = self.sound.duplex.read_records()
-        records = self._backlog.take(read, self.sound.seconds, MOST_RECORDS)
+        records = self._backlog.take(read, self.sound.seconds, 0 if keep else MOST_RECORDS)
+        if keep:
+            return
         if len(records):
             self.time_map.add(records)
         self._commits.append(records, min(settled, self._backlog.earliest(settled)))
@@ -192,6 +205,7 @@ class Conversation(Controls, Telling):
 
     def _hear(self, event: AudioEvent) -> None:
         item: ItemKey | None = None
+        self._quiet.heard(event, self._loop.time())
         if event.kind is EventKind.CONFIRMED:
             self._interrupt(event.value)
             if not server_interrupts(self._protocol.effective):
@@ -215,7 +229,8 @@ class Conversation(Controls, Telling):
         if self._observer is not None:
             self._observer.event("received", message, event)
         self._ending.event_came(self._loop.time())
-        if self._protocol.receive(event) is Verdict.ACCEPTED:
+        self.line.follow(event)
+        if self._protocol.receive(event) is Verdict.ACCEPTED and not self.line.echoes(event):
             self.take(event, len(message))
         self._writable.set()  # the protocol may have something to say
 
@@ -292,7 +307,7 @@ class Conversation(Controls, Telling):
 
     # ---- the end
 
-    def _disconnected(self, lost: ConnectionLost) -> None:
+    def disconnected(self, lost: ConnectionLost) -> None:
         """Nothing more comes or goes. After a normal close what has arrived is played; else it is cut off now."""
         if self._lost is not None:
             return
@@ -302,6 +317,8 @@ class Conversation(Controls, Telling):
         self._protocol.close()
         self._replies.abandon()
         self._commits.abandon()
+        if self._keeper is not None:
+            self._keeper.up.set()
         self._writable.set()
 
     def _finish(self, failure: EngineError | None = None) -> None:
@@ -319,6 +336,7 @@ class Conversation(Controls, Telling):
         """Start the three tasks in the conversation's group, and what opens the microphone."""
         self._toolbox.start(tasks)
         parts = [self._listen, self._read, self._write] + ([self._activate] if self._settings.activation else [])
+        parts += [self._keeper.run] if self._keeper is not None else []
         return [tasks.create_task(self._guarded(part)) for part in parts]
 
     async def _activate(self) -> None:

@@ -38,6 +38,15 @@ class Ending:
         if server_answers(self._protocol.effective) and self._protocol.slot is Slot.FREE:
             self._answer_due = now + self._settings.answer_s
 
+    @property
+    def owed(self) -> bool:
+        """Whether the server owes an answer to a turn."""
+        return self._answer_due is not None
+
+    def move(self, protocol: Protocol, now: float) -> None:
+        """Another server goes on: it owes nothing yet."""
+        self._protocol, self._last_event, self._answer_due = protocol, now, None
+
     def answered(self) -> None:
         """The answer, or a refusal, has come."""
         self._answer_due = None

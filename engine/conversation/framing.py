@@ -39,6 +39,15 @@ class Framer:
         self._size = frame_ms * bytes_per_ms if frame_ms is not None else None
         self._rest = b""  # shorter than a frame
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for a whole frame."""
+        return len(self._rest)
+
+    def drop(self) -> None:
+        """Forget what waits."""
+        self._rest = b""
+
     def cut(self, records: NDArray[Any], flush: bool = False) -> Iterator[bytes]:
         """The frames that these records complete; with `flush` what is left after them too."""
         if len(records):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from engine.conversation.conversation import Conversation
-from engine.conversation.handshake import shake_hands
+from engine.conversation.line import Line, OpenConnection
 from engine.conversation.observer import Observer
 from engine.conversation.settings import Settings
 from engine.endpoints import Endpoint, SoundSettings
-from engine.transport import Connection
-
-OpenConnection = Callable[[], AbstractAsyncContextManager[Connection]]
-"""Opens the way to a server; leaving its block closes it."""
 
 
 @asynccontextmanager
@@ -28,9 +24,14 @@ async def converse(
     at its end.
     """
     raised: Exception | None = None
+    conversation: Conversation | None = None
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(open_connection())
-        protocol, early = await shake_hands(connection, settings, observer)
+        line = await Line.open(open_connection, settings, observer)
+
+        async def hang_up() -> None:
+            await (conversation.line if conversation is not None else line).close()
+
+        stack.push_async_callback(hang_up)
         sound_settings = SoundSettings(
             settings.audio_format,
             settings.audio_format,
@@ -42,8 +43,8 @@ async def converse(
             muted=settings.activation is not None,
         )
         sound = await stack.enter_async_context(endpoint.open(sound_settings))
-        conversation = Conversation(sound, connection, protocol, settings, observer)
-        for event in early:
+        conversation = Conversation(sound, line, settings, observer, open_connection)
+        for event in line.early:
             conversation.take(event)
         async with asyncio.TaskGroup() as tasks:
             running = conversation.start(tasks)

@@ -20,6 +20,9 @@ from engine.realtime import Protocol, Session, Slot
 from engine.realtime import events as ev
 
 HOP = 240  # samples of 10 ms
+MOST_CUT_OFF = 64  # items of which it is remembered how much was heard
+LOST = "connection_lost"
+"""The reason of a reply that broke off with its connection."""
 
 _log = logging.getLogger("bargein")
 
@@ -40,6 +43,7 @@ class Reply:
     gone: set[str] = field(default_factory=set)  # items that the server deleted by itself
     interrupted: bool = False
     overflowed: bool = False
+    received: dict[ItemKey, int] | None = None  # ms, once the line it came on is lost: no server remembers it
     over: bool = False  # the server says no more of it
     response: dict[str, Any] = field(default_factory=dict)  # of response.done; empty when that was never seen
 
@@ -55,6 +59,7 @@ class Replies:
         self._protocol = protocol
         self._send = send
         self._dead = 0
+        self._cut_off: dict[str, tuple[int, int]] = {}  # the newest MOST_CUT_OFF items
         # The protocol's running responses, which it bounds, and those still sounding, which the queue's rows bound.
         self._replies: dict[str, Reply] = {}
 
@@ -135,9 +140,39 @@ class Replies:
             self._complete(reply, key)
 
     def abandon(self) -> None:
-        """The connection is gone: nothing more comes of any reply."""
+        """The connection is gone: nothing more comes of any reply. What has come is played."""
         for reply in self._replies.values():
+            reply.received = {key: self._audio_ms(reply, key) for key in reply.sounds}
+            if not reply.response:
+                reply.response = self._as_far_as_it_came(reply)
             self._end(reply)
+
+    def _as_far_as_it_came(self, reply: Reply) -> dict[str, Any]:
+        """The response object of a response.done that never came."""
+        running = (self._protocol.response, *self._protocol.out_of_band.values())
+        items = {*reply.announced, *(item_id for item_id, _ in reply.sounds)}
+        for response in running:
+            items |= set(response.items) if response and response.response_id == reply.response_id else set()
+        output = [
+            {"id": entry.item_id, "type": entry.kind, "role": entry.role, "content": [{"text": entry.text}]}
+            for entry in self._protocol.history()
+            if entry.item_id in items
+        ]
+        details = {"type": "incomplete", "reason": LOST}
+        return {"id": reply.response_id, "status": "incomplete", "status_details": details, "output": output}
+
+    def move(self, protocol: Protocol) -> None:
+        """Another server goes on. `abandon` came before, unless nothing was unsettled."""
+        self._protocol = protocol
+
+    @property
+    def heard(self) -> dict[str, tuple[int, int]]:
+        """Milliseconds played and received of the newest items that were cut off."""
+        cut: dict[str, tuple[int, int]] = {}
+        for reply in self._replies.values():
+            if reply.interrupted:
+                cut |= self._heard(reply)
+        return self._cut_off | cut
 
     # ---- what the ears and the loudspeaker say
 
@@ -200,9 +235,11 @@ class Replies:
             if not reply.over or any(final is None for final in reply.sounds.values()):
                 continue
             turns.append(self._turn(reply))
-            closed = self._protocol.session is Session.CLOSED
-            if reply.in_conversation and reply.interrupted and not closed and not self._protocol.call:
-                self._correct(reply)
+            if reply.in_conversation and reply.interrupted:
+                self._remember_heard(reply)
+                closed = self._protocol.session is Session.CLOSED
+                if reply.received is None and not closed and not self._protocol.call:
+                    self._correct(reply)
             del self._replies[reply.response_id]
         return turns
 
@@ -220,11 +257,23 @@ class Replies:
     def _fully_heard(self, reply: Reply) -> bool:
         return reply.over and self._played_ms(reply) >= self._received_ms(reply) > 0
 
+    def _heard(self, reply: Reply) -> dict[str, tuple[int, int]]:
+        heard = dict.fromkeys(reply.announced, (0, 0))
+        for key in reply.sounds:
+            played, received = heard.get(key[0], (0, 0))
+            heard[key[0]] = played + self._part_played_ms(reply, key), received + self._audio_ms(reply, key)
+        return {item_id: cut for item_id, cut in heard.items() if cut[0] < max(cut[1], 1)}
+
+    def _remember_heard(self, reply: Reply) -> None:
+        self._cut_off |= self._heard(reply)
+        while len(self._cut_off) > MOST_CUT_OFF:
+            del self._cut_off[next(iter(self._cut_off))]
+
     def _correct(self, reply: Reply) -> None:
         """Make the server's memory of the reply what was heard."""
         heard = {item_id for item_id, _ in reply.sounds if self._item_played_ms(reply, item_id) > 0}
         for key in reply.sounds:
-            received = self._audio_ms(key)
+            received = self._audio_ms(reply, key)
             played = min(self._part_played_ms(reply, key), received)
             item_id, content_index = key
             if 0 < played < received and item_id not in reply.gone:
@@ -253,9 +302,11 @@ class Replies:
         return sum(self._part_played_ms(reply, key) for key in reply.sounds)
 
     def _received_ms(self, reply: Reply) -> int:
-        return sum(self._audio_ms(key) for key in reply.sounds)
+        return sum(self._audio_ms(reply, key) for key in reply.sounds)
 
-    def _audio_ms(self, key: ItemKey) -> int:
+    def _audio_ms(self, reply: Reply, key: ItemKey) -> int:
+        if reply.received is not None:
+            return reply.received.get(key, 0)
         item = self._protocol.items.get(key[0])
         return item.audio_ms(key[1]) if item is not None else 0
 

@@ -10,6 +10,7 @@ from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
 from engine.conversation import approvals
 from engine.conversation.framing import checked_frame_ms
 from engine.conversation.freshness import checked_oldest_s
+from engine.conversation.reconnect import Reconnect
 from engine.conversation.tool import AnyTool, declarations
 from engine.realtime import Prices
 
@@ -26,6 +27,7 @@ class Settings:
     `oldest_s`, 1 to 5, is the age beyond which captured sound that could not be sent is left out.
     `tools` are functions and MCP servers for the model, None leaves calls to the application; `approve` decides about
     calls of MCP servers' tools.
+    `reconnect` says how a lost connection is replaced; without it a lost connection ends the conversation.
     With `activation` the microphone is muted at first, and what this opens it with runs beside the conversation.
     `prices` turn tokens into money.
     `handshake_s` bounds the wait for session.created and session.updated; `answer_s` how long an ending file waits
@@ -46,6 +48,7 @@ class Settings:
     tools: Sequence[AnyTool] | None = None
     approve: approvals.Approve | None = None
     prices: Prices | None = None
+    reconnect: Reconnect | None = None
     handshake_s: float = 15.0
     answer_s: float = 30.0
 

@@ -9,7 +9,9 @@ from engine.realtime import events as ev
 class Telling:
     """The part of `Conversation` that shows. Each is a snapshot of now, without waiting for the server."""
 
-    _protocol: Protocol
+    @property
+    def _protocol(self) -> Protocol:
+        raise NotImplementedError
 
     @property
     def session(self) -> dict[str, object]:

@@ -49,9 +49,10 @@ from msgspec import UNSET
 from engine.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems
-from engine.realtime.asking import FOLLOWED, Asking, Requested
+from engine.realtime.asking import FOLLOWED, Requested
 from engine.realtime.redaction import scrub
 from engine.realtime.roles import Role
+from engine.realtime.succession import Succession
 from engine.realtime.transitions import Session, Slot, Turn
 from engine.realtime.usage import Prices
 
@@ -90,7 +91,7 @@ def counting_ids() -> Callable[[str], str]:
     return make
 
 
-class Protocol(Asking):
+class Protocol(Succession):
     """One end of a session. Attributes are read-only for callers; one thread at a time.
 
     role          which end this is
@@ -111,6 +112,7 @@ class Protocol(Asking):
     refusal       the error that refused the newest update, None once one was accepted; while there is one and no sound
                   has been sent, none is
     history()     the conversation in order, with the words that have come
+    suspend(), succeed(old, unsent)   one connection is lost, and another goes on with the conversation
 
     ids(prefix) makes event and response ids. With call=True the server plays the audio (WebRTC, SIP).
     max_items bounds the conversation's memory; the oldest item is forgotten first. max_out_of_band (at most 16) bounds
@@ -219,15 +221,15 @@ class Protocol(Asking):
 
     def _complete(self, event: ev.AnyEvent) -> ev.AnyEvent:
         """Fill in event_id (not in audio appends, whose errors need none, nor in DTMF), previous_item_id, and the id of
-        an item that goes to the front, by which its announcement is known again."""
+        a client's new item, by which its announcement is known again."""
         if isinstance(event, (ev.Unknown, ev.InputAudioBufferAppend, ev.InputAudioBufferDtmfEventReceived)):
             return event
         if self.role is Role.SERVER and getattr(event, "previous_item_id", None) is UNSET:
             item_id: str = event.item_id  # type: ignore[attr-defined]  # all events with a previous item have it
             previous = self.items.previous(item_id) if item_id in self.items else self.items.last
             event = msgspec.structs.replace(event, previous_item_id=previous)
-        if isinstance(event, ev.ConversationItemCreate) and event.previous_item_id == "root" and "id" not in event.item:
-            event = msgspec.structs.replace(event, item={"id": self.ids("item"), **event.item})
+        if isinstance(event, ev.ConversationItemCreate) and event.item.get("id") is None:
+            event = msgspec.structs.replace(event, item={**event.item, "id": self.ids("item")})
         if event.event_id is UNSET:
             event = msgspec.structs.replace(event, event_id=self.ids("event"))
         return event

@@ -16,7 +16,7 @@ from socket import IPPROTO_TCP, SOL_SOCKET
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from engine.errors import ConfigError, ConnectionLost, TransportError
+from engine.errors import ConfigError, ConnectionLost, HandshakeRefused, TransportError
 from engine.realtime.redaction import redacted
 from engine.service import CertificateAuthority, is_loopback, tls, without_secrets
 
@@ -142,7 +142,7 @@ async def connect(
             **secure,
         )
     except InvalidStatus as error:
-        raise TransportError(_refused(shown, error, headers or {})) from None
+        raise HandshakeRefused(_refused(shown, error, headers or {}), error.response.status_code) from None
     except InvalidProxy:  # its text may hold the proxy's password
         raise TransportError(
             f"the proxy for {shown}, given or named by this environment, is no valid proxy URL"

@@ -219,7 +219,7 @@ def test_a_lost_connection_is_raised_to_who_reads(feed: str, code: int, nothing_
     if feed == "turns":
         user, reply = seen
         assert (user.role, reply.role) == ("user", "assistant")
-        assert (reply.status, reply.reason, reply.interrupted) == ("incomplete", "lost", True)
+        assert (reply.status, reply.reason, reply.interrupted) == ("incomplete", "connection_lost", True)
         assert reply.played_ms < reply.received_ms == 250, "a reply without its server is cut off"
     else:
         assert sum(isinstance(event, ev.ResponseOutputAudioDelta) for event in seen) == 3
@@ -260,7 +260,7 @@ def test_the_callers_own_exception_goes_before_a_lost_connection() -> None:
 def test_a_server_that_says_goodbye_ends_the_turns_in_peace() -> None:
     talk = held(server=lost_after(3, 1000))
     user, reply = talk.turns
-    assert (user.role, reply.reason) == ("user", "lost")
+    assert (user.role, reply.reason) == ("user", "connection_lost")
     start = talk.log.reports(EventKind.PLAYING)[0].position
     sound = talk.played_reply(reply)
     assert (talk.loudspeaker[start : start + len(sound)] == sound).all()
