@@ -46,13 +46,28 @@ def updated(config: Config, update: Mapping[str, Any]) -> Config:
     if update.get("tools") is not None:
         tools("session.tools", update["tools"])
     result = session.merge(config, update)
-    for side in ("input", "output"):
+    for side in result["audio"]:
         chosen = AudioFormat(result["audio"][side]["format"]["type"])
         result["audio"][side]["format"] = format_object(chosen)
     _check_detection(result["audio"]["input"]["turn_detection"])
+    if result["type"] == "transcription":
+        result = without_answers(result)
     if (size := len(msgspec.json.encode(result))) > MAX_CONFIG_BYTES:
         raise invalid_value("session", f"the session would have {size} bytes, at most {MAX_CONFIG_BYTES} are kept.")
     return result
+
+
+def without_answers(config: Config) -> Config:
+    """A transcription session's configuration: its turn detection knows of no responses."""
+    listening = config["audio"]["input"]
+    detection = listening["turn_detection"]
+    if detection is None:
+        return config
+    kept = {name: value for name, value in detection.items() if name not in _ABOUT_RESPONSES}
+    return {**config, "audio": {**config["audio"], "input": {**listening, "turn_detection": kept}}}
+
+
+_ABOUT_RESPONSES = frozenset({"create_response", "interrupt_response", "idle_timeout_ms"})
 
 
 def _check_detection(detection: Config | None) -> None:

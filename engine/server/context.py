@@ -47,7 +47,7 @@ def turn_for(context: Sequence[Item], settings: RunSettings, number: int, histor
     return Turn(
         number=number,
         user_turn=len(users),
-        text=last.text() if last is not None else "",
+        text=(last.text() or last.understood) if last is not None else "",
         instructions=settings.config["instructions"],
         modality=settings.modality,
         voice=settings.voice,

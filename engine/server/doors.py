@@ -39,6 +39,8 @@ def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], up
         return Answer(403, "This server does not answer pages of other origins.\n")
     if path.partition("?")[0] != PATH:
         return Answer(404, f"Nothing here. The Realtime API is a WebSocket at {PATH}.\n")
+    if transcription_of(path) and model_of(path) is not None:
+        return Answer(400, "You must not provide a model parameter for transcription sessions.\n")
     if not upgrade:
         text = f"This is a bargein Realtime server. Open a WebSocket: ws://{hosts[0]}{PATH}\n"
         return Answer(426, text)
@@ -47,8 +49,17 @@ def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], up
 
 def model_of(path: str) -> str | None:
     """The model that a URL asks for."""
+    return _asked(path, "model")
+
+
+def transcription_of(path: str) -> bool:
+    """Whether a URL asks for a session that only writes down what it hears; its type never changes then."""
+    return _asked(path, "intent") == "transcription"
+
+
+def _asked(path: str, name: str) -> str | None:
     try:
-        values = parse_qs(path.partition("?")[2], max_num_fields=32).get("model")
+        values = parse_qs(path.partition("?")[2], max_num_fields=32).get(name)
     except ValueError:  # more fields than anybody needs
         return None
     return values[0][:512] if values else None

@@ -55,6 +55,8 @@ class Item:
     wire: dict[str, Any]
     clips: dict[int, Clip] = field(default_factory=dict)
     """Sound by content index."""
+    understood: str = ""
+    """What was said in it, as far as the brain knows; the wire's transcript is another thing, and may come later."""
 
     @property
     def id(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from engine.realtime import events as ev
 from engine.realtime import problems
 from engine.server.answering import Answering
+from engine.server.hearing import Hearing
 from engine.server.input_audio import InputAudio, SpeechDetector, SpeechStarted
 from engine.server.items import user_audio
 from engine.server.refusal import Refusal
@@ -20,9 +21,12 @@ LEAST_COMMIT_MS = 100
 class Listening:
     """Owns the input buffer. Everything that becomes a user's audio item passes here."""
 
-    def __init__(self, state: SessionState, answering: Answering, *, detector: Callable[[], SpeechDetector]) -> None:
+    def __init__(
+        self, state: SessionState, answering: Answering, hearing: Hearing, *, detector: Callable[[], SpeechDetector]
+    ) -> None:
         self._state = state
         self._answering = answering
+        self._hearing = hearing
         self._buffer = InputAudio(
             state.input_format,
             detector,
@@ -45,6 +49,8 @@ class Listening:
                 else:
                     self._speech_stopped(happening.end_ms, happening.audio)
             self._tell_overflow()
+            if self._state.turn_detection is None:
+                self._hear_growing()
             yield
 
     def commit(self) -> None:
@@ -57,6 +63,7 @@ class Listening:
         """input_audio_buffer.clear."""
         self._buffer.clear()
         self._item_id = None
+        self._hearing.cleared()
         self._state.emit(ev.InputAudioBufferCleared())
 
     def check_format(self, new_format: str) -> None:
@@ -106,7 +113,7 @@ class Listening:
         self._item_id = self._state.new_item_id()
         self._state.emit(ev.InputAudioBufferSpeechStarted(audio_start_ms=start_ms, item_id=self._item_id))
         detection = self._state.turn_detection
-        if detection is not None and detection["interrupt_response"]:
+        if detection is not None and detection.get("interrupt_response"):
             self._answering.interrupt()
 
     def _speech_stopped(self, end_ms: int, audio: bytes) -> None:
@@ -117,7 +124,7 @@ class Listening:
 
     def _answer(self) -> None:
         detection = self._state.turn_detection
-        if detection is not None and detection["create_response"]:
+        if detection is not None and detection.get("create_response"):
             self._answering.answer_turn()
 
     def _take_item_id(self) -> str:
@@ -134,18 +141,13 @@ class Listening:
         state.emit(ev.InputAudioBufferCommitted(item_id=item_id, previous_item_id=previous))
         state.emit(ev.ConversationItemAdded(previous_item_id=previous, item=item.wire))
         state.emit(ev.ConversationItemDone(previous_item_id=previous, item=item.wire))
-        if state.config["audio"]["input"]["transcription"] is not None:
-            self._transcription_failed(item_id)
+        self._hearing.committed(item, item.clips[0].duration_ms)
 
-    def _transcription_failed(self, item_id: str) -> None:
-        error = {
-            "type": "transcription_error",
-            "code": "transcription_unavailable",
-            "message": "This server has no speech recogniser, so there is no transcript.",
-            "param": None,
-        }
-        failed = ev.ConversationItemInputAudioTranscriptionFailed(item_id=item_id, content_index=0, error=error)
-        self._state.emit(failed)
+    def _hear_growing(self) -> None:
+        """Without turns a live model writes already while the user speaks: the item has its id before the commit."""
+        if self._item_id is None:
+            self._item_id = self._state.new_item_id()
+        self._hearing.growing(self._item_id, self._buffer.buffered_ms)
 
     def _tell_overflow(self) -> None:
         if self._buffer.overflowed_bytes == self._overflow_told:

@@ -24,9 +24,11 @@ from engine.realtime import events as ev
 from engine.realtime import problems, session, wire
 from engine.realtime.protocol import Protocol, Role, Verdict
 from engine.server.answering import Answering
+from engine.server.config import without_answers
 from engine.server.faults import GARBAGE, huge_error
 from engine.server.formats import RATE
 from engine.server.handlers import Handlers
+from engine.server.hearing import Hearing
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.listening import Listening
@@ -53,11 +55,13 @@ async def serve_connection(
     model: str | None = None,
     detector: Callable[[], SpeechDetector] | None = None,
     rng: random.Random | None = None,
+    transcription: bool = False,
 ) -> None:
     """Hold one session over an open connection until either side ends it, then close the connection.
 
-    `model` is what the client asked for. `detector` makes a speech detector for 24 kHz (by default the C core's).
-    `rng` makes ids repeatable. Returns when the connection has ended, whatever the reason; no task is left behind.
+    `model` is what the client asked for; with `transcription` the session only writes down what it hears. `detector`
+    makes a speech detector for 24 kHz (by default the C core's). `rng` makes ids repeatable. Returns when the
+    connection has ended, whatever the reason; no task is left behind.
     """
     actor = Session(
         connection,
@@ -67,6 +71,7 @@ async def serve_connection(
         model=model,
         detector=detector or _core_detector,
         rng=rng,
+        transcription=transcription,
     )
     await actor.run()
 
@@ -88,6 +93,7 @@ class Session:
         model: str | None,
         detector: Callable[[], SpeechDetector],
         rng: random.Random | None,
+        transcription: bool = False,
     ) -> None:
         self._connection = connection
         self._options = options
@@ -101,12 +107,17 @@ class Session:
         self._protocol = Protocol(
             Role.SERVER, ids=ids.new, max_items=options.max_items + 1, max_out_of_band=options.max_responses
         )
-        config = session.realtime(
-            ids.new("sess"),
-            model=model or options.model,
-            instructions=options.instructions,
-            voice=options.voice,
-            expires_at=int(time.time() + options.session_s),
+        expires_at = int(time.time() + options.session_s)
+        config = (
+            without_answers(session.transcription(ids.new("sess"), expires_at=expires_at))
+            if transcription
+            else session.realtime(
+                ids.new("sess"),
+                model=model or options.model,
+                instructions=options.instructions,
+                voice=options.voice,
+                expires_at=expires_at,
+            )
         )
         self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
         self._state.history.on_drop = self._protocol.forget
@@ -117,7 +128,8 @@ class Session:
             spawn=self._spawn,
             room=self._outbox.room,
         )
-        self._listening = Listening(self._state, self._answering, detector=detector)
+        hearing = Hearing(self._state, responder, self._spawn)
+        self._listening = Listening(self._state, self._answering, hearing, detector=detector)
         self._handlers = Handlers(self._state, self._listening, self._answering)
         self.id = str(config["id"])
 

@@ -24,7 +24,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from engine.errors import ConfigError
-from engine.server.doors import PATH, Answer, check_bind, check_request, model_of
+from engine.server.doors import PATH, Answer, check_bind, check_request, model_of, transcription_of
 from engine.server.input_audio import SpeechDetector
 from engine.server.options import ServerOptions
 from engine.server.responders import Echo, Responder
@@ -148,6 +148,7 @@ class Server:
                 model=model_of(socket.request.path),
                 detector=self._detector,
                 rng=self._rng,
+                transcription=transcription_of(socket.request.path),
             )
         finally:
             self.sessions -= 1

@@ -17,6 +17,9 @@
     default:                               # when no rule matches
       - say: "You said {text}"
 
+    transcripts:                           # what the user says, for want of a recogniser: see transcripts.py
+      - "What is the weather like?"
+
 The first rule whose conditions all hold is taken. Conditions: `turn` (number or list), `text`, `tool` and `output`
 (of the last function output; a rule with either matches only when there is one), `instructions` (regular
 expressions). In `say` and `text` the words {text}, {turn}, {tool} and {output} are filled in.
@@ -30,8 +33,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import ConfigError
+from engine.server.hearing import Heard
 from engine.server.responders.base import Fail, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders.places import Place, fields, kind_of
+from engine.server.responders.transcripts import transcripts
 
 _CONDITIONS = ("turn", "text", "tool", "output", "instructions")
 _STEPS = ("say", "text", "call", "delay", "fail", "stop")
@@ -82,34 +87,11 @@ class Rules:
 
     rules: tuple[Rule, ...]
     default: tuple[Step, ...]
+    transcripts: tuple[Heard, ...] = ()
 
     def steps_for(self, turn: Turn) -> tuple[Step, ...]:
         """What to do in that turn."""
         return next((rule.steps for rule in self.rules if rule.matches(turn)), self.default)
-
-
-class Place:
-    """Where in the file a value stands. `lines` maps a path such as ("rules", 0, "do") to its line, from 1."""
-
-    def __init__(
-        self, source: str, lines: Mapping[tuple[str | int, ...], int], path: tuple[str | int, ...] = ()
-    ) -> None:
-        self.source = source
-        self._lines = lines
-        self.path = path
-
-    def at(self, key: str | int) -> Place:
-        """The place one level deeper."""
-        return Place(self.source, self._lines, (*self.path, key))
-
-    def error(self, problem: str) -> ConfigError:
-        """An error that names file, line (where known), field and problem."""
-        line = next((self._lines[p] for p in self._ancestors() if p in self._lines), None)
-        name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path).lstrip(".")
-        return ConfigError(f"{self.source}{f', line {line}' if line else ''}: {name + ' ' if name else ''}{problem}")
-
-    def _ancestors(self) -> list[tuple[str | int, ...]]:
-        return [self.path[:n] for n in range(len(self.path), -1, -1)]
 
 
 def parse(data: Any, source: str = "script", lines: Mapping[tuple[str | int, ...], int] | None = None) -> Rules:
@@ -118,29 +100,22 @@ def parse(data: Any, source: str = "script", lines: Mapping[tuple[str | int, ...
     Raises ConfigError naming the field (and the line when `lines` knows it).
     """
     place = Place(source, lines or {})
-    _fields(data, ("rules", "default"), place)
+    fields(data, ("rules", "default", "transcripts"), place)
     rules = data.get("rules", [])
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise place.at("rules").error("must be a list of rules")
     default = _steps(data["default"], place.at("default")) if "default" in data else (Say("I have no answer to that."),)
-    return Rules(tuple(_rule(rule, place.at("rules").at(n)) for n, rule in enumerate(rules)), default)
-
-
-def _fields(data: Any, known: Sequence[str], place: Place) -> None:
-    if not isinstance(data, Mapping):
-        raise place.error(f"must be a mapping with {', '.join(known)}, not {_kind(data)}")
-    for key in data:
-        if key not in known:
-            raise (place.at(key) if isinstance(key, str) else place).error(f"is not known: use {', '.join(known)}")
+    made = tuple(_rule(rule, place.at("rules").at(n)) for n, rule in enumerate(rules))
+    return Rules(made, default, transcripts(data.get("transcripts", []), place.at("transcripts")))
 
 
 def _rule(data: Any, place: Place) -> Rule:
-    _fields(data, ("match", "do"), place)
+    fields(data, ("match", "do"), place)
     if "do" not in data:
         raise place.error("has no 'do': say what should happen, e.g. do: [{say: Hello}]")
     match = data.get("match", {})
     at = place.at("match")
-    _fields(match, _CONDITIONS, at)
+    fields(match, _CONDITIONS, at)
     tool = match.get("tool")
     if tool is not None and not isinstance(tool, str):
         raise at.at("tool").error("must be the name of a function")
@@ -165,7 +140,7 @@ def _pattern(value: Any, place: Place) -> re.Pattern[str] | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise place.error(f"must be a regular expression in quotes, not {_kind(value)}")
+        raise place.error(f"must be a regular expression in quotes, not {kind_of(value)}")
     try:
         return re.compile(value, re.IGNORECASE)
     except re.error as error:
@@ -174,12 +149,12 @@ def _pattern(value: Any, place: Place) -> re.Pattern[str] | None:
 
 def _steps(data: Any, place: Place) -> tuple[Step, ...]:
     if not isinstance(data, list):
-        raise place.error(f"must be a list of steps ({', '.join(_STEPS)}), not {_kind(data)}")
+        raise place.error(f"must be a list of steps ({', '.join(_STEPS)}), not {kind_of(data)}")
     return tuple(_step(step, place.at(n)) for n, step in enumerate(data))
 
 
 def _step(data: Any, place: Place) -> Step:
-    _fields(data, _STEPS, place)
+    fields(data, _STEPS, place)
     if len(data) != 1:
         raise place.error(f"must be exactly one of {', '.join(_STEPS)}")
     kind, value = next(iter(data.items()))
@@ -197,14 +172,14 @@ def _step(data: Any, place: Place) -> Step:
             raise at.error(f"is {value!r}: use max_output_tokens, content_filter or nothing")
         return Stop(value)
     if not isinstance(value, str):
-        raise at.error(f"must be a text, not {_kind(value)}: put it in quotes")
+        raise at.error(f"must be a text, not {kind_of(value)}: put it in quotes")
     return Say(value) if kind == "say" else Text(value)
 
 
 def _call(value: Any, place: Place) -> ToolCall:
     if isinstance(value, str):
         return ToolCall(value)
-    _fields(value, ("name", "arguments", "call_id"), place)
+    fields(value, ("name", "arguments", "call_id"), place)
     name, arguments = value.get("name"), value.get("arguments", {})
     if not isinstance(name, str) or not name:
         raise place.at("name").error("must be the name of a function")
@@ -217,20 +192,8 @@ def _call(value: Any, place: Place) -> ToolCall:
 def _fail(value: Any, place: Place) -> Fail:
     if value is None or isinstance(value, str):
         return Fail(value or "The script asked for a failure.")
-    _fields(value, ("message", "code", "type"), place)
+    fields(value, ("message", "code", "type"), place)
     for key, text in value.items():
         if not isinstance(text, str):
-            raise place.at(key).error(f"must be a text, not {_kind(text)}")
+            raise place.at(key).error(f"must be a text, not {kind_of(text)}")
     return Fail(**{"message": "The script asked for a failure.", **value})
-
-
-def _kind(value: Any) -> str:
-    names = {
-        type(None): "nothing",
-        bool: "true/false",
-        int: "a number",
-        float: "a number",
-        str: "a text",
-        list: "a list",
-    }
-    return names.get(type(value), "a mapping" if isinstance(value, Mapping) else type(value).__name__)

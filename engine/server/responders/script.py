@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError, MissingExtraError
+from engine.server.hearing import Heard
 from engine.server.responders.base import Part, Say, Text, Turn
 from engine.server.responders.rules import Delay, Rules, parse
 
@@ -59,6 +60,11 @@ class Script:
     def name(self) -> str:
         """Always "script:" and where the rules came from."""
         return f"script:{self._source}"
+
+    def heard(self, number: int) -> Heard | None:
+        """What the user says in their turn of sound with this number, from 1. See `engine.server.hearing.Hears`."""
+        known = self._rules.transcripts
+        return known[number - 1] if number <= len(known) else None
 
     async def respond(self, turn: Turn) -> AsyncIterator[Part]:
         """See `Responder.respond`."""

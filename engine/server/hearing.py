@@ -1,0 +1,195 @@
+"""What the user said, in words: transcription events of input items, from whoever knows the words.
+
+A brain may know what is said to it: an object with a method `heard(number)`, as `script` has one. Without one, and
+for a turn it has no words for, transcription fails and says why. Each item's events run beside everything else, in
+the time that its words take; so they arrive in any order against the response and against other items.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from engine.realtime import events as ev
+from engine.server.items import Item
+from engine.server.state import SessionState
+from engine.server.usage import input_audio_tokens, text_tokens
+
+LIVE_MODELS = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
+"""They write while the user speaks, and need no turns."""
+WORD_MS = 300
+"""A live model writes a word for so much sound."""
+LOGPROBS = "item.input_audio_transcription.logprobs"
+MAX_PENDING = 64
+"""Items whose words are under way at a time; one more fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Words of one speaker, `start` to `end` seconds from the beginning of the item."""
+
+    text: str
+    speaker: str = "A"
+    start: float = 0.0
+    end: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The words of one turn. They come `delay` seconds after it; `failure`, when it is not empty, in their place."""
+
+    text: str = ""
+    delay: float = 0.0
+    segments: Sequence[Spoken] = ()
+    languages: Sequence[str] = ()
+    logprob: float = -0.1
+    failure: str = ""
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """Knows what is said: `number` counts the turns of sound of a session, from 1."""
+
+    def heard(self, number: int) -> Heard | None:
+        """The words of that turn; None when it has none."""
+
+
+class Hearing:
+    """Transcribes the input of one session."""
+
+    def __init__(
+        self, state: SessionState, brain: object, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+    ) -> None:
+        self._state = state
+        self._brain = brain if isinstance(brain, Hears) else None
+        self._spawn = spawn
+        self._number = 0
+        self._pending = 0
+        self._live_words = 0  # of the turn that is not committed yet
+
+    # ---- what happens to the sound
+
+    def growing(self, item_id: str, buffered_ms: float) -> None:
+        """There is so much uncommitted sound, which will be this item: a live model writes already."""
+        if self._model() not in LIVE_MODELS or self._brain is None:
+            return
+        heard = self._brain.heard(self._number + 1)
+        if heard is not None and not heard.failure:
+            self._more(item_id, heard, int(buffered_ms // WORD_MS))
+
+    def cleared(self) -> None:
+        """The sound was thrown away, and what was written of it."""
+        self._live_words = 0
+
+    def committed(self, item: Item, audio_ms: float) -> None:
+        """The sound became this item. The brain understands it at once; the words are written when they are due."""
+        self._number += 1
+        written, self._live_words = self._live_words, 0
+        heard = self._brain.heard(self._number) if self._brain is not None else None
+        item.understood = heard.text if heard is not None else ""
+        if self._model() is None:
+            return
+        if self._pending >= MAX_PENDING:
+            heard = Heard(failure=f"{MAX_PENDING} items wait for their words: this one is left out.")
+        self._pending += 1
+        self._spawn(self._transcribe(item, heard or self._unknown(), audio_ms, written))
+
+    def _unknown(self) -> Heard:
+        if self._brain is None:
+            return Heard(failure="This server has no speech recogniser, so there is no transcript.")
+        return Heard(failure=f"The script has no transcript for turn {self._number}.")
+
+    # ---- what is written
+
+    async def _transcribe(self, item: Item, heard: Heard, audio_ms: float, written: int) -> None:
+        try:
+            await asyncio.sleep(heard.delay)
+        finally:
+            self._pending -= 1
+        if heard.failure:
+            self._failed(item.id, heard.failure)
+            return
+        model = self._model()
+        if model is None:  # switched off meanwhile
+            return
+        if model != "whisper-1":
+            self._live_words, keep = written, self._live_words
+            self._more(item.id, heard, len(heard.text.split()))
+            self._live_words = keep
+        if "diarize" in model:
+            self._segments(item.id, heard, audio_ms)
+        if item.clips and item.wire.get("content"):
+            item.wire["content"][0]["transcript"] = heard.text
+        self._completed(item.id, heard, audio_ms, model)
+
+    def _more(self, item_id: str, heard: Heard, due: int) -> None:
+        """Deltas of the words up to number `due`."""
+        words = heard.text.split()
+        for number in range(self._live_words, min(due, len(words))):
+            delta = (" " if number else "") + words[number]
+            self._state.emit(
+                ev.ConversationItemInputAudioTranscriptionDelta(
+                    item_id=item_id, content_index=0, delta=delta, **self._logprobs(delta, heard)
+                )
+            )
+        self._live_words = max(self._live_words, min(due, len(words)))
+
+    def _segments(self, item_id: str, heard: Heard, audio_ms: float) -> None:
+        for spoken in heard.segments or (Spoken(heard.text, end=audio_ms / 1000),):
+            self._state.emit(
+                ev.ConversationItemInputAudioTranscriptionSegment(
+                    item_id=item_id,
+                    content_index=0,
+                    text=spoken.text,
+                    id=self._state.ids.new("seg"),
+                    speaker=spoken.speaker,
+                    start=spoken.start,
+                    end=spoken.end,
+                )
+            )
+
+    def _completed(self, item_id: str, heard: Heard, audio_ms: float, model: str) -> None:
+        more: dict[str, Any] = self._logprobs(heard.text, heard)
+        if heard.languages:
+            more["languages"] = [{"code": code} for code in heard.languages]
+        self._state.emit(
+            ev.ConversationItemInputAudioTranscriptionCompleted(
+                item_id=item_id, content_index=0, transcript=heard.text, usage=_usage(model, heard, audio_ms), **more
+            )
+        )
+
+    def _failed(self, item_id: str, why: str) -> None:
+        error = {"type": "transcription_error", "code": "transcription_unavailable", "message": why, "param": None}
+        failed = ev.ConversationItemInputAudioTranscriptionFailed(item_id=item_id, content_index=0, error=error)
+        self._state.emit(failed)
+
+    def _logprobs(self, text: str, heard: Heard) -> dict[str, Any]:
+        if LOGPROBS not in (self._state.config.get("include") or ()):
+            return {}
+        tokens = text.split(" ")
+        tokens = [token if number == 0 else f" {token}" for number, token in enumerate(tokens)]
+        found = [{"token": token, "logprob": heard.logprob, "bytes": list(token.encode())} for token in tokens if token]
+        return {"logprobs": found}
+
+    def _model(self) -> str | None:
+        """The transcription's model; None when nothing is written down."""
+        asked = self._state.config["audio"]["input"]["transcription"]
+        return None if asked is None else str(asked.get("model") or "gpt-4o-transcribe")
+
+
+def _usage(model: str, heard: Heard, audio_ms: float) -> dict[str, Any]:
+    if model == "whisper-1":
+        return {"type": "duration", "seconds": round(audio_ms / 1000, 3)}
+    heard_tokens, written = input_audio_tokens(audio_ms), text_tokens(heard.text)
+    return {
+        "type": "tokens",
+        "total_tokens": heard_tokens + written,
+        "input_tokens": heard_tokens,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": heard_tokens},
+        "output_tokens": written,
+    }
+
+
+__all__ = ["LIVE_MODELS", "Heard", "Hearing", "Hears", "Spoken"]
