@@ -229,7 +229,9 @@ class Protocol(Succession):
             previous = self.items.previous(item_id) if item_id in self.items else self.items.last
             event = msgspec.structs.replace(event, previous_item_id=previous)
         if isinstance(event, ev.ConversationItemCreate) and event.item.get("id") is None:
-            event = msgspec.structs.replace(event, item={**event.item, "id": self.ids("item")})
+            event = msgspec.structs.replace(
+                event, item={**event.item, "id": self.ids("item_client")}
+            )  # no server numbers so
         if event.event_id is UNSET:
             event = msgspec.structs.replace(event, event_id=self.ids("event"))
         return event

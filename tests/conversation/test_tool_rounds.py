@@ -178,7 +178,9 @@ def test_every_output_once_and_one_request_for_all(scene: dict[str, Any]) -> Non
     last_output = max(n for n, entry in enumerate(what) if entry.startswith("output"))
     served = any(entry.startswith("begins own") for entry in what[last_output:])
     cancelled = scene["status"] == "cancelled" and scene["interruptible"] and all(
-        how in ("hang",) or (how not in ("bad", "nobody") and (seconds > scene["done_s"] or scene["listed"] == "done"))
+        how == "hang"
+        or (how != "nobody" and scene["listed"] == "done")  # it had not begun
+        or (how not in ("bad", "nobody") and seconds > scene["done_s"])
         for how, seconds in scene["calls"]
     )  # fmt: skip
     if creates:
