@@ -3,16 +3,19 @@ hold the GIL.
 
     python bench/gil.py [--seconds 5] [--only ours plain] [--loads none mix] [--output bench/gil.md]
 
-Starts a PulseAudio of its own with null sinks (see tests/device), and each player in a process of its own, playing a
-sound without any silence while a voice-like burst comes into the microphone every 1.5 s. Columns: callbacks that ran
-against those due (PortAudio can only flag those that ran), the longest gap between two, flags, missing output
-(milliseconds of silence in the recording of the loudspeaker, taken from outside; there was always sound to play), and
-milliseconds from the onset of near-end sound to the first ducked block. The first second is left out.
+Starts a PulseAudio of its own with null sinks (see tests/device), real-time where it may, as on a desktop, and each
+player in a process of its own, playing a sound without any silence while a voice-like burst comes into the microphone
+every 1.5 s. Columns: callbacks that ran against those due (PortAudio can only flag those that ran), the longest gap
+between two, flags, missing output (milliseconds of silence in the recording of the loudspeaker, taken from outside;
+there was always sound to play), and milliseconds from the onset of near-end sound to the first ducked block. The first
+second is left out.
 
 Peers are installed from the package index into build/gil, each into an environment of its own; one that does not
 install is left out and named. openai-agents has no player in its package. What C does not protect: the scheduling of
 the operating system (more busy threads than processors delay any callback without real-time priority), and the Python
-side, which still stalls. One light thread (`cpu`) hardly hurts a Python callback either, and blocks of 100 ms
+side, which still stalls. Ours asks for SCHED_FIFO, as it does by default; where it is refused, other programs may delay
+it. Its time to duck is counted in captured sound (both are in one callback), that of the plain player by the clock.
+One light thread (`cpu`) hardly hurts a Python callback either, and blocks of 100 ms
 (livekit's) outlive most stalls, at the price of a tenth of a second before anything can be heard or stopped.
 """
 
@@ -158,12 +161,14 @@ def main() -> None:
     if (reason := missing()) is not None:
         sys.exit(reason)
     rows: list[Row] = []
+    before = os.getloadavg()[0]
     left_out = ["openai-agents: its package has no player; its examples use the same kind of callback as `plain`"]
     with tempfile.TemporaryDirectory() as folder:
-        server = SoundServer(Path(folder) / "sound")
-        server.start()
+        server = SoundServer(Path(folder) / "sound", realtime=True)
         try:
             for player in options.only:
+                server.kill()
+                server.start()
                 python = interpreter(player, ROOT / "build" / "gil")
                 if python is None:
                     left_out.append(f"{player}: {' '.join(PEERS[player])} did not install")
@@ -178,11 +183,13 @@ def main() -> None:
                             print("  ".join(result.cells()), flush=True)
         finally:
             server.kill()
+    after = os.getloadavg()[0]
     page = table(
         rows, left_out, "python bench/gil.py" + (f" --seconds {options.seconds:g}" if options.seconds != 5 else "")
     )
     if options.output:
-        options.output.write_text(f"# A busy interpreter and the sound, {os.cpu_count()} processors\n\n{page}")
+        machine = f"{os.cpu_count()} processors, load average {before:.1f} before and {after:.1f} after the run"
+        options.output.write_text(f"# A busy interpreter and the sound\n\n{machine}. {page}")
 
 
 if __name__ == "__main__":

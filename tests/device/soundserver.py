@@ -64,11 +64,12 @@ def skip_or_fail() -> None:
 class SoundServer:
     """One private PulseAudio in `folder`; nothing of the user's is read or changed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, realtime: bool = False) -> None:
         self.folder = folder
+        self._priority = ["--realtime=yes", "--high-priority=yes"] if realtime else []
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / "default.pa").write_text(SERVER)
-        (folder / "daemon.conf").write_text("default-sample-rate = 48000\navoid-resampling = yes\n")
+        (folder / "daemon.conf").write_text("default-sample-rate = 48000\navoid-resampling = yes\nrlimit-rttime = -1\n")
         (folder / "client.conf").write_text("autospawn = no\n")
         (folder / ".asoundrc").write_text(ALSA)
         self._process: subprocess.Popen[bytes] | None = None
@@ -88,7 +89,7 @@ class SoundServer:
         """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["pulseaudio", "-F", str(self.folder / "default.pa"), *ARGUMENTS.split()],
+                ["pulseaudio", "-F", str(self.folder / "default.pa"), *ARGUMENTS.split(), *self._priority],
                 env={**self.environment, "PULSE_CONFIG": str(self.folder / "daemon.conf")},
                 stdout=log,
                 stderr=log,
