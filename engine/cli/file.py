@@ -58,6 +58,11 @@ def target(options: Namespace) -> str | None:
     """The server's WebSocket URL, None for the server inside. Raises ConfigError for options that cannot be."""
     options.key = read_key(options.key_file)
     _check_files(options)
+    return whom(options)
+
+
+def whom(options: Namespace) -> str | None:
+    """As `target`, of a command without files; `options.key` is the key's file's."""
     url = server_url(options.server, options.key, options.model)
     if url is not None:
         secret_for(url, options.key)  # refuses what is no key before any file is opened
@@ -76,7 +81,7 @@ async def run(options: Namespace) -> int:
     endpoint = WavFile(options.input, options.out, conversation=options.conversation, speed=speed)
     turns: list[Turn] = []
     with ExitStack() as files:
-        known = _known(options)
+        known = known_secrets(options)
         watcher = Watcher(files.enter_context(Trace(options.events, known)) if options.events else None, known)
         async with connect(
             endpoint,
@@ -92,7 +97,7 @@ async def run(options: Namespace) -> int:
         ) as conversation:
             async for turn in conversation.turns():
                 turns.append(turn)
-                print(without(_json_turn(turn) if options.json else _line(turn), known), flush=True)
+                print(without(turn_json(turn) if options.json else turn_line(turn), known), flush=True)
             over = conversation.sound.ended
             whole = over and not any(turn.reason == "lost" for turn in turns)
             summary = _summary(conversation, turns, watcher, whole)
@@ -105,7 +110,7 @@ async def run(options: Namespace) -> int:
     return 0 if whole and not summary["failed"] else 1
 
 
-def _known(options: Namespace) -> tuple[str, ...]:
+def known_secrets(options: Namespace) -> tuple[str, ...]:
     """What nothing may show: the key that goes to the server."""
     secret = secret_for(options.url, options.key) if options.url is not None else None
     return (secret,) if secret else ()
@@ -144,7 +149,8 @@ def _announce(options: Namespace) -> None:
 # ---- what is told
 
 
-def _line(turn: Turn) -> str:
+def turn_line(turn: Turn) -> str:
+    """One line for people."""
     line = f"{turn.role}: {plain(turn.text) or '(speech)'}"
     if turn.interrupted:
         line += f" [interrupted after {turn.played_ms} ms]"
@@ -154,7 +160,8 @@ def _line(turn: Turn) -> str:
     return line + (f" ({turn.latency_ms:.0f} ms)" if turn.latency_ms is not None else "")
 
 
-def _json_turn(turn: Turn) -> str:
+def turn_json(turn: Turn) -> str:
+    """One line of JSON."""
     fields = {field.name: getattr(turn, field.name) for field in dataclasses.fields(turn)}
     return _json({"type": "turn", **fields})
 
@@ -205,4 +212,4 @@ def _named(event: ev.Error) -> str:
     return f" ({', '.join(named)})" if named else ""
 
 
-__all__ = ["Watcher", "run", "target"]
+__all__ = ["Watcher", "known_secrets", "run", "target", "turn_json", "turn_line", "whom"]

@@ -18,8 +18,8 @@ from engine import __version__, clock
 from engine.cli import config
 from engine.cli.options import NoKey, demo_options, file_options, serve_options
 from engine.cli.rest_options import Made, call_options, secret_options
-from engine.cli.sound_options import config_options, devices_options
-from engine.cli.texts import CALL, CONFIG, DEMO, DEVICES, EXIT_CODES, FILE, MAIN, SECRET, SERVE
+from engine.cli.sound_options import config_options, devices_options, talk_options
+from engine.cli.texts import CALL, CONFIG, DEMO, DEVICES, EXIT_CODES, FILE, MAIN, SECRET, SERVE, TALK
 from engine.errors import ConfigError, EngineError, MediaError
 from engine.realtime.redaction import scrub
 
@@ -90,6 +90,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.number = 0
         self.stop: Callable[[], object] | None = None
+        self.leave: Callable[[], object] | None = None  # gives a terminal back before an end at once
         self._count = 0
 
     def __enter__(self) -> Interrupts:
@@ -104,6 +105,8 @@ class Interrupts:
         self._count += 1
         self.number = self.number or number
         if self.stop is None or self._count > 2:
+            if self.leave is not None:
+                self.leave()
             os._exit(128 + self.number)
         if self._count == 1:
             self.stop()
@@ -164,6 +167,14 @@ def _file(options: argparse.Namespace, interrupts: Interrupts) -> int:
     options.url = file.target(options)
     run = clock.run_virtual if options.fast and options.url is None else asyncio.run
     return run(interrupts.watch(file.run(options)))
+
+
+def _talk(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import file, inputs, talk
+
+    options.key = inputs.read_key(options.key_file)
+    options.url = file.whom(options)
+    return asyncio.run(interrupts.watch(talk.run(options, interrupts)))
 
 
 def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
@@ -230,6 +241,7 @@ def parser(defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> 
 
     demo_options(command("demo", _demo, "hold a spoken conversation with the server inside, and show it", DEMO))
     file_options(command("file", _file, "let a WAV file hold a conversation", FILE))
+    talk_options(command("talk", _talk, "talk through this machine's microphone and loudspeaker", TALK), NoKey)
     devices_options(command("devices", _devices, "list microphones and loudspeakers", DEVICES))
     config_options(command("config", _config, "list the settings, and where each comes from", CONFIG))
     serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))

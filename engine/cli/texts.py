@@ -24,6 +24,7 @@ settings:
 examples:
   bargein demo                                  a spoken conversation, a picture and a recording, in out/
   bargein file question.wav --out answer.wav    ask with a file, keep the answer
+  bargein talk                                  talk with this machine's microphone and loudspeaker
   bargein devices                               microphones and loudspeakers, by name
   bargein config                                every setting, and where its value comes from
   bargein serve                                 a Realtime server on this machine
@@ -82,6 +83,27 @@ examples:
   bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
 
 {EXIT_CODES}"""
+
+TALK = """\
+A screen with levels, speech, transcripts, times and costs; lines where there is no terminal, with --plain or --json.
+Keys: m mute, space talk and send (push to talk), i interrupt, h hold, + and - volume, q quit.
+
+The server is --server, else OPENAI_BASE_URL, else the hosted service if there is a key, else the server inside.
+There is no echo canceller yet: use headphones, or --echo half. A device that is unplugged is waited for.
+Needs the extras `device` and, for the screen, `talk`: pip install 'bargein[device,talk]'; and PortAudio.
+
+examples:
+  bargein talk                                  with the server inside
+  bargein talk --microphone "USB*" --loudspeaker HDMI --echo half
+  OPENAI_API_KEY=... bargein talk --instructions "Be brief."
+  bargein talk --push-to-talk --server ws://127.0.0.1:8765/v1/realtime
+  bargein talk --json < /dev/null | jq .        a service; examples/pi has a systemd unit
+
+exit codes:
+  0    ended by q, Ctrl-C or SIGTERM
+  1    no device, no server, or the server ended it
+  2    wrong usage or setting
+"""
 
 DEVICES = f"""\
 The name is what --microphone, --loudspeaker and engine.Device take, whole, in part, or as a pattern (USB*). Of a device
