@@ -7,6 +7,7 @@
 connect        a conversation with a server of your choice, or the one inside
 Conversation   what connect yields; Turn, what it tells
 Device         microphone and loudspeaker as one end of the conversation; WavFile, a file; Memory, samples
+transcribe     writes down what is said
 tool           makes a function one that the model may call; ToolCall, what it may know; ToolError, for the model
 BargeIn, Gate  how the ears behave; AudioFormat, how sound travels
 RealtimeSession, TranscriptionSession  what a session is asked to be; types, every object of the protocol
@@ -20,7 +21,7 @@ from engine.audio import AudioFormat, BargeIn, Gate, GateMode, Policy
 from engine.conversation import ApprovalRequest, Conversation, ToolCall, ToolFinished, Turn, tool
 from engine.endpoints import Device, Endpoint, Memory, WavFile
 from engine.errors import ConfigError, DeviceError, EngineError, MediaError, ProtocolError, ToolError, TransportError
-from engine.front import connect
+from engine.front import connect, transcribe
 from engine.realtime import events
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ __all__ = [
     "errors",
     "events",
     "tool",
+    "transcribe",
     "types",
 ]
 

@@ -22,6 +22,7 @@ from engine.conversation import (
     Settings,
     converse,
 )
+from engine.conversation.transcript import Pauses, Transcript
 from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
 from engine.realtime import Prices
@@ -130,8 +131,51 @@ def connect(
             "no server named and no key found: talking to the server inside, responder %s",
             getattr(responder, "name", responder),
         )
-        return converse(endpoint, embedded(responder), settings, observer)
+        return converse(endpoint, embedded(responder, transcription=transcription), settings, observer)
     return converse(endpoint, remote(target, key, headers=headers, ca=ca), settings, observer)
+
+
+@asynccontextmanager
+async def transcribe(
+    endpoint: Endpoint,
+    *,
+    model: str = "gpt-4o-transcribe",
+    language: str | None = None,
+    prompt: str | None = None,
+    keywords: Sequence[str] | None = None,
+    logprobs: bool = False,
+    session: Mapping[str, Any] | Shape | None = None,
+    observer: Observer | None = None,
+    **how: Any,
+) -> AsyncIterator[Transcript]:
+    """Write down what is said: `async with engine.transcribe(engine.WavFile("talk.wav")) as transcript`, and then
+    `async for line in transcript.lines()`. Nothing is answered and nothing played.
+
+    `model`: gpt-4o-transcribe-diarize tells speakers apart; gpt-realtime-whisper and gpt-live-transcribe write while
+    somebody speaks, and are asked to settle their words at every pause. `language` is an ISO-639-1 code; `prompt` and
+    `keywords` say what to expect; `logprobs` asks how sure the words are. `session` adds fields of a
+    `TranscriptionSession` (turn_detection, noise_reduction). The server, key and all else are as for `connect`; the
+    server inside has the words of a script (`responder="script:words.yaml"`).
+    """
+    from engine.realtime.types.shape import merged  # imported when used: it brings all types
+
+    words = {"model": model, "language": language, "prompt": prompt, "keywords": keywords}
+    asked = {name: value for name, value in words.items() if value is not None}
+    wanted: dict[str, Any] = {"type": "transcription", "audio": {"input": {"transcription": asked}}}
+    if logprobs:
+        wanted["include"] = ["item.input_audio_transcription.logprobs"]
+    more = dict(session or {}) if session is None or isinstance(session, Mapping) else session.to_wire()
+    pauses = Pauses(observer)
+    how.setdefault("barge_in", BargeIn(policy=Policy.NEVER))
+    async with connect(endpoint, session=merged(wanted, more), observer=pauses, **how) as conversation:
+        transcript = Transcript(conversation, pauses)
+        settling = asyncio.create_task(transcript.keep_committing())
+        try:
+            yield transcript
+        finally:
+            settling.cancel()
+            with suppress(asyncio.CancelledError):
+                await settling
 
 
 def _elsewhere(endpoint: Endpoint | None) -> Endpoint:
@@ -194,30 +238,42 @@ def remote(
 secret_for = key_for
 
 
-def embedded(responder: str | Responder = "echo", options: ServerOptions | None = None) -> OpenConnection:
+def embedded(
+    responder: str | Responder = "echo", options: ServerOptions | None = None, *, transcription: bool = False
+) -> OpenConnection:
     """Starts the server inside for one conversation: over a WebSocket on loopback, or in memory on a virtual loop."""
-    return lambda: _in_memory(responder, options) if clock.is_virtual() else _on_loopback(responder, options)
+
+    def opened() -> AbstractAsyncContextManager[Connection]:
+        where = _in_memory if clock.is_virtual() else _on_loopback
+        return where(responder, options, transcription)
+
+    return opened
 
 
 @asynccontextmanager
-async def _on_loopback(responder: str | Responder, options: ServerOptions | None) -> AsyncIterator[Connection]:
+async def _on_loopback(
+    responder: str | Responder, options: ServerOptions | None, transcription: bool
+) -> AsyncIterator[Connection]:
     from engine import server  # imported when used: a client of another server does not pay for this one
 
     brain = server.responder(responder) if isinstance(responder, str) else responder
     async with (
         server.serve(port=0, responder=brain, options=options) as running,
-        websocket_transport.connect(running.url) as connection,
+        websocket_transport.connect(running.url + ("?intent=transcription" if transcription else "")) as connection,
     ):
         yield connection
 
 
 @asynccontextmanager
-async def _in_memory(responder: str | Responder, options: ServerOptions | None) -> AsyncIterator[Connection]:
+async def _in_memory(
+    responder: str | Responder, options: ServerOptions | None, transcription: bool
+) -> AsyncIterator[Connection]:
     from engine import server
 
     brain = server.responder(responder) if isinstance(responder, str) else responder
     ours, theirs = pair()
-    task = asyncio.create_task(server.serve_connection(theirs, responder=brain, options=options))
+    serving = server.serve_connection(theirs, responder=brain, options=options, transcription=transcription)
+    task = asyncio.create_task(serving)
     try:
         yield ours
     finally:
@@ -227,4 +283,4 @@ async def _in_memory(responder: str | Responder, options: ServerOptions | None) 
             await task
 
 
-__all__ = ["connect", "embedded", "remote", "secret_for", "server_url"]
+__all__ = ["connect", "embedded", "remote", "secret_for", "server_url", "transcribe"]

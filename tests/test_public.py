@@ -16,7 +16,7 @@ PROMISED = [
     "ApprovalRequest", "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Device", "DeviceError", "Endpoint",
     "EngineError", "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "RealtimeSession", "ToolCall",
     "ToolError", "ToolFinished", "TranscriptionSession", "TransportError", "Turn", "WavFile", "__version__", "connect",
-    "errors", "events", "tool", "types",
+    "errors", "events", "tool", "transcribe", "types",
 ]  # fmt: skip
 
 

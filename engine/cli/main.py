@@ -20,6 +20,7 @@ from engine.cli.options import NoKey, demo_options, file_options, serve_options
 from engine.cli.rest_options import Made, call_options, secret_options
 from engine.cli.sound_options import config_options, devices_options, talk_options
 from engine.cli.texts import CALL, CONFIG, DEMO, DEVICES, EXIT_CODES, FILE, MAIN, SECRET, SERVE, TALK
+from engine.cli.transcribe_options import TRANSCRIBE, transcribe_options
 from engine.errors import ConfigError, EngineError, MediaError
 from engine.realtime.redaction import scrub
 
@@ -177,6 +178,15 @@ def _talk(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return asyncio.run(interrupts.watch(talk.run(options, interrupts)))
 
 
+def _transcribe(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import transcribe
+
+    options.url = transcribe.target(options)
+    virtual = options.fast and options.url is None and options.input != "mic"
+    run = clock.run_virtual if virtual else asyncio.run
+    return run(interrupts.watch(transcribe.run(options)))
+
+
 def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from engine.cli import serve
 
@@ -242,6 +252,7 @@ def parser(defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> 
     demo_options(command("demo", _demo, "hold a spoken conversation with the server inside, and show it", DEMO))
     file_options(command("file", _file, "let a WAV file hold a conversation", FILE))
     talk_options(command("talk", _talk, "talk through this machine's microphone and loudspeaker", TALK), NoKey)
+    transcribe_options(command("transcribe", _transcribe, "write down what is said", TRANSCRIBE))
     devices_options(command("devices", _devices, "list microphones and loudspeakers", DEVICES))
     config_options(command("config", _config, "list the settings, and where each comes from", CONFIG))
     serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))

@@ -25,6 +25,7 @@ examples:
   bargein demo                                  a spoken conversation, a picture and a recording, in out/
   bargein file question.wav --out answer.wav    ask with a file, keep the answer
   bargein talk                                  talk with this machine's microphone and loudspeaker
+  bargein transcribe talk.wav --out talk.srt    what is said, as text and captions
   bargein devices                               microphones and loudspeakers, by name
   bargein config                                every setting, and where its value comes from
   bargein serve                                 a Realtime server on this machine

@@ -12,6 +12,7 @@ replies.py       the model's sound, barge-in, truncation
 ending.py        when the conversation of a file is over
 toolbox.py       the model's calls: rounds.py their books, tool.py and schema.py what a tool is, toolrun.py one call,
                  progress.py words meanwhile, approvals.py who allows MCP calls, toolevents.py what is told
+transcript.py    a transcription session's lines; captions.py these as files
 turns.py         what is told of each turn; feed.py how it is handed over; observer.py who may look on
 settings.py      what was asked
 """
@@ -28,6 +29,7 @@ from engine.conversation.reconnect import Reconnect
 from engine.conversation.settings import Settings
 from engine.conversation.tool import AnyTool, Tool, ToolCall, tool
 from engine.conversation.toolevents import McpServer, ToolFinished
+from engine.conversation.transcript import Line, Transcript
 from engine.conversation.turns import Turn
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Commit",
     "CommitOutcome",
     "Conversation",
+    "Line",
     "LocalSound",
     "McpServer",
     "Observer",
@@ -49,6 +52,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolFinished",
+    "Transcript",
     "Turn",
     "converse",
     "tool",

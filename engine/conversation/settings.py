@@ -64,7 +64,8 @@ class Settings:
         if self.tools is not None:
             asked["tools"] = declarations(self.tools, asked.get("tools"))
         if self.audio_format is not AudioFormat.PCM:
-            for direction in ("input", "output"):
+            directions = ("input",) if asked["type"] == "transcription" else ("input", "output")
+            for direction in directions:
                 asked.setdefault("audio", {}).setdefault(direction, {})["format"] = {"type": self.audio_format.value}
         return asked
 
@@ -104,7 +105,8 @@ def server_interrupts(effective: Mapping[str, Any]) -> bool:
 def server_answers(effective: Mapping[str, Any]) -> bool:
     """Whether the server begins a response by itself when a turn ends."""
     detection = turn_detection(effective)
-    return bool(detection) and detection.get("create_response") is not False
+    hears_only = effective.get("type") == "transcription"
+    return bool(detection) and not hears_only and detection.get("create_response") is not False
 
 
 def longest_pause_s(effective: Mapping[str, Any]) -> float:

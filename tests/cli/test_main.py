@@ -24,7 +24,10 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("command", ["demo", "file", "talk", "devices", "config", "serve", "secret", "call", "version"])
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "file", "talk", "transcribe", "devices", "config", "serve", "secret", "call", "version"],
+)
 def test_every_command_has_help_with_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     told = capsys.readouterr()
