@@ -15,6 +15,7 @@ from engine.conversation.freshness import Backlog
 from engine.conversation.keeper import Keeper
 from engine.conversation.line import Line
 from engine.conversation.quiet import Quiet
+from engine.conversation.toolbox import Toolbox
 from engine.conversation.turns import Turn, UserTurns
 from engine.errors import ConnectionLost
 from engine.realtime import Protocol, Slot
@@ -35,6 +36,7 @@ class Connected(Controls):
     _loop: asyncio.AbstractEventLoop
     _quiet: Quiet
     _turns: Feed[Turn]
+    _toolbox: Toolbox
     _user_turns: UserTurns
 
     @property
@@ -66,6 +68,7 @@ class Connected(Controls):
         line.lost, line.lost_at = lost, self._loop.time()
         self._replies.abandon()
         line.protocol.suspend()
+        self._toolbox.line_lost()
         for turn in self._user_turns.give_up():
             self._turns.put(turn)
         self.sound.duplex.set_turn_open(False)
@@ -75,7 +78,7 @@ class Connected(Controls):
     @property
     def quiet(self) -> bool:
         """Whether nobody speaks, nothing sounds and nothing is awaited."""
-        return self._quiet.now(self._protocol, self.muted, self._loop.time())
+        return not self._toolbox.busy and self._quiet.now(self._protocol, self.muted, self._loop.time())
 
     @property
     def heard(self) -> dict[str, tuple[int, int]]:

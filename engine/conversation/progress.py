@@ -56,6 +56,10 @@ class Progress:
         self._waiting.clear()
         self._event_id = ""
 
+    def line_lost(self) -> None:
+        """What is being spoken broke off; what waits is spoken on the next line."""
+        self._event_id = self._response_id = ""
+
     def speak(self) -> bool:
         """Speak the next words if it is silent. Whether words are spoken, so that a reply has to wait."""
         now = asyncio.get_running_loop().time()

@@ -182,6 +182,15 @@ class Rounds:
         self._forget()
         return bool(ready)
 
+    def line_lost(self) -> None:
+        """No response goes on, and what a server was to do is not done: only functions of ours still have results."""
+        for round in self._rounds.values():
+            round.over.set()
+            round.open &= round.calls
+            for each in (round.mcp, round.approved, round.links):
+                each.clear()
+        self._forget()
+
     def _forget(self) -> None:
         self._rounds = {key: each for key, each in self._rounds.items() if not each.settled or each.wants_answer}
 

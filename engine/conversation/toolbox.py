@@ -86,6 +86,18 @@ class Toolbox:
         if self._timer is not None:
             self._timer.cancel()
 
+    def line_lost(self) -> None:
+        """The connection is gone: responses are over, MCP servers answer no more, and nobody waits for an approval.
+        Functions run on; their outputs go to the next server, which is told of the calls.
+        """
+        self._rounds.line_lost()
+        self._progress.line_lost()
+        self._outside.clear()
+        for task, tool in list(self._running.values()):
+            if tool is _NOT_A_TOOL:
+                task.cancel()
+        self._pump()
+
     @property
     def busy(self) -> bool:
         """Whether something runs or is still to be asked."""

@@ -135,6 +135,8 @@ class Protocol(Succession):
         self.anomaly_count = 0
         self._outgoing: list[ev.AnyEvent] = []  # bounded by MAX_OUTGOING
         self._current_type = ""
+        self._newest: ev.AnyEvent | None = None
+        self._ids_tell: bool | None = None  # whether event ids of this server differ from event to event
 
     # ---- in
 
@@ -143,6 +145,9 @@ class Protocol(Succession):
         if self.session is Session.CLOSED:
             return Verdict.IGNORED
         self._current_type = event.type[:64]
+        if self.role is Role.CLIENT and self._is_repeated(event):
+            self._note("the same event for the second time")
+            return Verdict.IGNORED
         try:
             self._apply(self.role.peer, event)
         except ProtocolError as problem:
@@ -221,7 +226,7 @@ class Protocol(Succession):
 
     def _complete(self, event: ev.AnyEvent) -> ev.AnyEvent:
         """Fill in event_id (not in audio appends, whose errors need none, nor in DTMF), previous_item_id, and the id of
-        a client's new item, by which its announcement is known again."""
+        a client's new item, by which its announcement is known again: named so that it is none of the server's."""
         if isinstance(event, (ev.Unknown, ev.InputAudioBufferAppend, ev.InputAudioBufferDtmfEventReceived)):
             return event
         if self.role is Role.SERVER and getattr(event, "previous_item_id", None) is UNSET:
@@ -229,9 +234,7 @@ class Protocol(Succession):
             previous = self.items.previous(item_id) if item_id in self.items else self.items.last
             event = msgspec.structs.replace(event, previous_item_id=previous)
         if isinstance(event, ev.ConversationItemCreate) and event.item.get("id") is None:
-            event = msgspec.structs.replace(
-                event, item={**event.item, "id": self.ids("item_client")}
-            )  # no server numbers so
+            event = msgspec.structs.replace(event, item={**event.item, "id": self.ids("client_item")})
         if event.event_id is UNSET:
             event = msgspec.structs.replace(event, event_id=self.ids("event"))
         return event
@@ -252,6 +255,19 @@ class Protocol(Succession):
             self._note(f"an error answer was dropped: {MAX_OUTGOING} events wait")
             return
         self._outgoing.append(self._complete(_error_event(problem, event_id, problems.KIND)))
+
+    def _is_repeated(self, event: ev.AnyEvent) -> bool:
+        """Whether this is the last event once more: heard twice, a delta of sound would be an echo. Servers that give
+        one id to everything are not judged by ids."""
+        before, self._newest = self._newest, event
+        if before is None or not isinstance(event.event_id, str) or not isinstance(before.event_id, str):
+            return False
+        same_id, same = event.event_id == before.event_id, event == before
+        if same_id and not same:
+            self._ids_tell = False
+        elif not same_id and self._ids_tell is None:
+            self._ids_tell = True
+        return same and bool(self._ids_tell)
 
     def _note(self, why: str) -> None:
         self.anomaly_count += 1

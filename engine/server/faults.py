@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Faults:
@@ -22,20 +24,47 @@ class Faults:
     """Send one well-formed `error` event of `huge_bytes` after that delta, then go on."""
     huge_bytes: int = 20 * 10**6
 
+    join_bytes: int | None = None
+    """Collect the sound of a part until there are so many bytes of it, and send that as one delta: with 800,000 the
+    message is longer than 1 MiB.
+    """
+    double_every: int | None = None
+    """Send every n-th event twice, the same event_id included."""
+    swap_every: int | None = None
+    """Send every n-th event after the one that follows it, or 50 ms late when none does."""
+    wrong_ids_every: int | None = None
+    """Send, before every n-th delta of sound, one of a response and an item that do not exist."""
+    lost_races: int = 0
+    """Begin a response of the server's own in the moment in which the client asks for one, so many times: the request
+    is refused with conversation_already_has_active_response.
+    """
+    errors_name_event: bool = True
+    """False: `error` events do not say which event they answer."""
+    truncated_late_s: float = 0.0
+    """Send conversation.item.truncated so many seconds late."""
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"faults.{name} is {value!r}: use 1 or more, or None for never")
+
     @property
     def any(self) -> bool:
         """Whether anything is set."""
-        return any(
-            n is not None
-            for n in (
-                self.close_after_deltas,
-                self.stall_after_deltas,
-                self.garbage_after_deltas,
-                self.huge_after_deltas,
-            )
-        )
+        return self != Faults()
 
 
+_COUNTS = (
+    "close_after_deltas",
+    "stall_after_deltas",
+    "garbage_after_deltas",
+    "huge_after_deltas",
+    "join_bytes",
+    "double_every",
+    "swap_every",
+    "wrong_ids_every",
+)
 GARBAGE = b'{"type": "response.output_audio.delta", "delta": '
 
 

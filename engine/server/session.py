@@ -22,10 +22,10 @@ from engine.audio import VoiceDetector
 from engine.errors import ConnectionLost, LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems, session, wire
-from engine.realtime.protocol import Protocol, Role, Verdict
+from engine.realtime.protocol import Protocol, Role, Slot, Verdict
 from engine.server.answering import Answering
 from engine.server.config import without_answers
-from engine.server.faults import GARBAGE, huge_error
+from engine.server.faulty import Faulty
 from engine.server.formats import RATE
 from engine.server.handlers import Handlers
 from engine.server.hearing import Hearing
@@ -33,7 +33,7 @@ from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.listening import Listening
 from engine.server.options import ServerOptions
-from engine.server.outbox import Close, Outbox, Stall
+from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.responders.base import Responder
 from engine.server.state import SessionState
 from engine.server.voices import Voice, best_voice
@@ -98,7 +98,7 @@ class Session:
         self._connection = connection
         self._options = options
         self._outbox = Outbox(options.send_queue_bytes)
-        self._deltas = 0
+        self._way_out = Faulty(options.faults, self._queue)
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
@@ -151,6 +151,7 @@ class Session:
         finally:
             expiry.cancel()
             self._listening.disarm()
+            self._way_out.stop()
             await self._connection.close(code, reason)
         _log.info("session %s ended with %d %s", self.id, code, reason)
 
@@ -179,6 +180,8 @@ class Session:
             self._protocol.malformed(problem)
             self._flush()
             return
+        if isinstance(event, ev.ResponseCreate) and self._protocol.slot is Slot.FREE and self._way_out.steals_slot():
+            self._answering.answer_turn()
         verdict = self._protocol.receive(event)
         self._flush()
         if verdict is not Verdict.ACCEPTED:
@@ -204,29 +207,15 @@ class Session:
 
     def _flush(self) -> None:
         for event in self._protocol.outgoing():
-            self._queue(wire.encode(event))
+            self._way_out.send(event)
 
     def _emit(self, event: ev.Event) -> None:
         self._protocol.send(event)
         self._flush()
-        if isinstance(event, ev.ResponseOutputAudioDelta) and self._options.faults.any:
-            self._deltas += 1
-            self._misbehave(self._deltas)
 
-    def _queue(self, entry: bytes | Stall | Close) -> None:
+    def _queue(self, entry: Entry) -> None:
         if not self._outbox.put(entry):
             self.end(OVERFLOW_CLOSE, OVERFLOW_REASON)
-
-    def _misbehave(self, delta: int) -> None:
-        faults = self._options.faults
-        if delta == faults.garbage_after_deltas:
-            self._queue(GARBAGE)
-        if delta == faults.huge_after_deltas:
-            self._queue(huge_error(faults.huge_bytes))
-        if delta == faults.stall_after_deltas:
-            self._queue(Stall(faults.stall_s))
-        if delta == faults.close_after_deltas:
-            self._queue(Close(faults.close_code, "closed on purpose"))
 
     async def _write(self) -> None:
         try:

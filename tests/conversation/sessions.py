@@ -32,9 +32,11 @@ class Tapped:
         self.ended_at: float | None = None
         self.close_code: int | None = None
         self.read: list[Message] = []
+        self.longest = 0  # bytes of the longest message it sent
         self._connection = connection
 
     async def send(self, data: bytes | str) -> None:
+        self.longest = max(self.longest, len(data))
         await self._connection.send(data)
 
     async def receive(self) -> bytes | str:

@@ -245,6 +245,38 @@ def test_the_output_of_a_tool_that_runs_meanwhile_reaches_the_next_server() -> N
     assert turns[-1].text == "It is late."
 
 
+def test_a_tool_of_the_engines_that_runs_meanwhile_is_answered_on_the_next_line() -> None:
+    class Deaf(Tapped):
+        """Breaks once the call is out, before the response is over."""
+
+        async def send(self, data: bytes | str) -> None:
+            await super().send(data)
+            if b"response.output_item.done" in (data if isinstance(data, bytes) else data.encode()):
+                await self.close(1012)
+
+    async def look_up() -> str:
+        """Takes a second."""
+        await asyncio.sleep(1.0)
+        return "late"
+
+    turns: list[engine.Turn] = []
+    servers = Servers(brain=Asks(), taps=[Deaf, Tapped])
+
+    async def main() -> None:
+        settings = Settings(reconnect=Reconnect(), tools=[engine.tool(look_up)])
+        async with converse(engine.Memory(np.zeros(9 * RATE, np.int16), RATE), servers, settings) as conversation:
+            conversation.say("What time is it?")
+            async for turn in conversation.turns():
+                turns.append(turn)
+
+    clock.run_virtual(main())
+    second = servers.sessions[1]
+    assert [kind for kind, _ in second.told] == ["user", "function_call", "system", "function_call_output"]
+    assert second.of("session.update")[0]["session"]["tools"][0]["name"] == "look_up"
+    assert len(second.of("response.create")) == 1
+    assert turns[-1].text == "It is late."
+
+
 def test_a_real_socket_is_opened_again() -> None:
     async def main() -> list[str]:
         kinds: list[str] = []
