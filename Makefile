@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-python test-pipewire test-interop lint sanitize sanitize-address sanitize-thread \
+.PHONY: help env demo test test-c test-python test-pipewire test-interop docs lint sanitize sanitize-address sanitize-thread \
         sanitize-python fuzz fuzz-build soak wheel instructions bench clean
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
 	@echo "make instructions  instructions per hop against bench/instructions.json (RECORD=1 writes it); needs valgrind"
 	@echo "make bench     speed, latency and sound beside the peers, into bench/results.md and plots (FULL=1: more runs)"
+	@echo "make docs      the documentation into build/site: guide, pitfalls, reference, figures; strict"
 	@echo "make clean     remove everything that was built"
 
 env: $(VENV)/ready
@@ -138,6 +139,15 @@ bench:
 	build/bench/bin/python -m pip install -q -C build-dir=build/bench-core ".[bench]"
 	-build/bench/bin/python -m pip install -q --no-deps pipecat-ai
 	build/bench/bin/python bench/run.py $(if $(FULL),--full)
+
+# Strict: a broken link, a page outside the navigation or a name that the reference cannot find fails.
+docs: $(VENV)/docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+$(VENV)/docs-ready: $(VENV)/tools
+	$(BIN)/python -m pip install -q --no-build-isolation -e ".[docs]"
+	touch $@
 
 clean:
 	rm -rf build dist out $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

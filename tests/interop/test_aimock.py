@@ -123,7 +123,7 @@ def test_a_transcription_session_gives_the_words(aimock: Aimock) -> None:
 @pytest.mark.parametrize("prompt", ["cut me off", "vanish"])
 def test_a_line_that_breaks_in_an_answer_is_told(aimock: Aimock, prompt: str) -> None:
     async def run() -> None:
-        async with talking(aimock) as (conversation, turns):
+        async with talking(aimock, reconnect=None) as (conversation, turns):
             conversation.say(prompt)
             async for turn in turns:
                 assert turn.status != "completed"
@@ -132,6 +132,22 @@ def test_a_line_that_breaks_in_an_answer_is_told(aimock: Aimock, prompt: str) ->
         asyncio.run(run())
     assert lost.value.code == 1006
     assert lost.value.closing is Closing.RETRY
+
+
+def test_the_conversation_goes_on_over_a_new_line(aimock: Aimock) -> None:
+    async def run() -> tuple[Turn, str]:
+        async with talking(aimock) as (conversation, turns):
+            conversation.say("cut me off")
+            broken = await anext(turns)
+            conversation.say("hello")
+            async for turn in turns:
+                if turn.status == "completed" and turn.text:
+                    return broken, turn.text
+        raise AssertionError("no answer")
+
+    broken, answer = asyncio.run(run())
+    assert (broken.status, broken.reason) == ("incomplete", "connection_lost")
+    assert answer == "Good day to you."
 
 
 @pytest.mark.parametrize(
