@@ -10,17 +10,16 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def elsewhere() -> dict[str, Path]:
+    """Name in the site to its source."""
+    found = {"figures.md": ROOT / "bench" / "results.md"}
+    found |= {picture.name: picture for picture in sorted((ROOT / "bench").glob("*.svg"))}
+    return found | {
+        picture.name: picture for picture in sorted((ROOT / "examples").glob("*.png"))
+    }
+
+
 def on_files(files: Any, config: Any) -> Any:
-    files.append(
-        File.generated(
-            config, "timeline.png", abs_src_path=str(ROOT / "examples" / "timeline.png")
-        )
-    )
-    files.append(
-        File.generated(
-            config, "figures.md", abs_src_path=str(ROOT / "bench" / "results.md")
-        )
-    )
-    for picture in sorted((ROOT / "bench").glob("*.svg")):
-        files.append(File.generated(config, picture.name, abs_src_path=str(picture)))
+    for name, source in elsewhere().items():
+        files.append(File.generated(config, name, abs_src_path=str(source)))
     return files

@@ -120,6 +120,25 @@ def test_a_transcription_session_gives_the_words(aimock: Aimock) -> None:
     assert heard == transcript == "Two rolls and a loaf of rye, please."
 
 
+def test_transcribe_settles_at_a_pause(aimock: Aimock) -> None:
+    """Without turn detection, which the server does not have; its commit names no item."""
+    speech = np.zeros(24000 * 3, dtype=np.int16)
+    speech[12000:36000] = np.random.default_rng(1).normal(0, 3000, 24000)
+    how: dict[str, Any] = {
+        "url": aimock.url,
+        "key": aimock.key,
+        "session": {"audio": {"input": {"turn_detection": None}}},
+    }
+
+    async def run() -> str:
+        async with asyncio.timeout(LIMIT_S), engine.transcribe(engine.Memory(speech), **how) as transcript:
+            async for line in transcript.lines():
+                return line.text
+        raise AssertionError("no line")
+
+    assert asyncio.run(run()) == "Two rolls and a loaf of rye, please."
+
+
 @pytest.mark.parametrize("prompt", ["cut me off", "vanish"])
 def test_a_line_that_breaks_in_an_answer_is_told(aimock: Aimock, prompt: str) -> None:
     async def run() -> None:
