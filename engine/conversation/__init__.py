@@ -11,7 +11,7 @@ commits.py       commits that wait for their sound; local.py the application's o
 replies.py       the model's sound, barge-in, truncation
 ending.py        when the conversation of a file is over
 toolbox.py       the model's calls: rounds.py their books, tool.py and schema.py what a tool is, toolrun.py one call,
-                 progress.py words meanwhile, approvals.py who allows MCP calls, toolevents.py what is told
+                 progress.py words meanwhile, approvals.py and mcpservers.py MCP, toolevents.py what is told
 transcript.py    a transcription session's lines; captions.py these as files
 turns.py         what is told of each turn; feed.py how it is handed over; observer.py who may look on
 settings.py      what was asked
@@ -23,12 +23,13 @@ from engine.conversation.controls import Activation, Spoken
 from engine.conversation.conversation import Conversation
 from engine.conversation.line import OpenConnection
 from engine.conversation.local import LocalSound, Played
+from engine.conversation.mcpservers import McpServer
 from engine.conversation.meeting import converse
 from engine.conversation.observer import Observer
 from engine.conversation.reconnect import Reconnect
 from engine.conversation.settings import Settings
 from engine.conversation.tool import AnyTool, Tool, ToolCall, tool
-from engine.conversation.toolevents import McpServer, ToolFinished
+from engine.conversation.toolevents import ToolFinished
 from engine.conversation.transcript import Line, Transcript
 from engine.conversation.turns import Turn
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET
 from numpy.typing import NDArray
 
+from engine.conversation import pictures
 from engine.conversation.commits import Commit, CommitOutcome, Commits
 from engine.conversation.local import LocalSound, LocalSounds, SoundSource, samples_of, wire_form
 from engine.conversation.replies import Replies
@@ -121,17 +123,30 @@ class Controls:
         return self._protocol.send(event)
 
     def say(
-        self, prompt: str | NDArray[Any], *, rate: int | None = None, role: str = "user", respond: bool = True
+        self,
+        prompt: str | NDArray[Any],
+        *,
+        rate: int | None = None,
+        role: str = "user",
+        respond: bool = True,
+        images: Sequence[pictures.Picture] = (),
+        modality: str | None = None,
     ) -> str:
         """Put a prompt to the model and ask it to answer; returns the id of the new item.
 
         A string is a typed prompt: the user's words, or with role="system" an instruction ("Greet the caller.").
         An array is a spoken one: mono int16, or float in [-1, 1], at `rate` Hz; the user's, whatever the microphone
-        hears. `respond=False` only adds it. The answer waits for the end of a response that is under way; call
-        `interrupt` first to cut that off. Raises `ConfigError` or `LocalProtocolError`.
+        hears. `respond=False` only adds it. `images` go with the user's words: PNG or JPEG by path, or their bytes.
+        `modality` is that of this answer: "text" has it written and not spoken. The answer waits for the end of a
+        response that is under way; call `interrupt` first to cut that off. Raises `ConfigError`, `MediaError` or
+        `LocalProtocolError`.
         """
         if role not in ROLES:
             raise ConfigError(f"role is {role!r}: use {' or '.join(ROLES)}")
+        if images and role != "user":
+            raise ConfigError("role is 'system', but there are images: only the user shows pictures")
+        if modality not in (None, "audio", "text"):
+            raise ConfigError(f"modality is {modality!r}: use audio or text")
         if isinstance(prompt, str):
             part = {"type": "input_text", "text": prompt}
         elif role == "user":
@@ -140,10 +155,11 @@ class Controls:
         else:
             raise ConfigError("role is 'system', but the prompt is sound: only the user's words may be spoken")
         item_id = self._protocol.ids("item")
-        item = {"id": item_id, "type": "message", "role": role, "content": [part]}
+        item = {"id": item_id, "type": "message", "role": role, "content": [part, *map(pictures.part, images)]}
         self.send(ev.ConversationItemCreate(item=item))
         if respond:
-            self.send(ev.ResponseCreate())
+            wanted: Any = {"output_modalities": [modality]} if modality else UNSET
+            self.send(ev.ResponseCreate(response=wanted))
         return item_id
 
     # ---- what is heard

@@ -24,13 +24,13 @@ from engine.conversation.handshake import tell_differences
 from engine.conversation.keeper import Keeper
 from engine.conversation.line import Line, OpenConnection
 from engine.conversation.local import LocalSounds
+from engine.conversation.mcpservers import McpServer
 from engine.conversation.observer import Observer
 from engine.conversation.quiet import Quiet
 from engine.conversation.replies import Replies
 from engine.conversation.settings import Settings, heeds_server, server_interrupts, transcribes
 from engine.conversation.telling import Telling
 from engine.conversation.toolbox import Toolbox
-from engine.conversation.toolevents import McpServer
 from engine.conversation.turns import Turn, UserTurns
 from engine.endpoints import Sound
 from engine.errors import ConnectionLost, EngineError, RemoteProtocolError, TransportError
@@ -122,7 +122,7 @@ class Conversation(Connected, Telling):
     @property
     def mcp_servers(self) -> dict[str, McpServer]:
         """The MCP servers of the session by label: whether the service has their tools, and which."""
-        return self._toolbox.labelled()
+        return self._toolbox.servers.labelled()
 
     async def tools_ready(self, timeout_s: float = 15.0) -> dict[str, McpServer]:
         """Wait until the service has asked every MCP server for its tools: before that the model does not know them.
@@ -130,7 +130,7 @@ class Conversation(Connected, Telling):
         """
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._toolbox.ready()
+                return await self._toolbox.servers.ready()
         except TimeoutError:
             raise TransportError(f"no tools of an MCP server within {timeout_s:g} s: {self.mcp_servers}") from None
 

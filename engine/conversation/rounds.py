@@ -155,6 +155,16 @@ class Rounds:
 
     # ---- responses
 
+    def session_over(self) -> None:
+        """No more of any response comes; functions that run still have their output, and want a reply."""
+        for round in self._rounds.values():
+            round.over.set()
+            round.open &= round.calls
+            round.approved.clear()
+            round.links.clear()
+            round.mcp.clear()
+        self._forget()
+
     def response_over(self, response_id: str, items: Sequence[ev.Object]) -> None:
         """response.done. Words of the model behind its MCP calls are the answer to them."""
         round = self._rounds.get(response_id)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.conversation.approvals import ApprovalRequest, Approve, decide
+from engine.conversation.mcpservers import McpServers
 from engine.conversation.progress import PATIENCE_S, Progress
 from engine.conversation.rounds import Round, Rounds
 from engine.conversation.settings import server_answers
 from engine.conversation.tool import AnyTool, Tool, ToolCall, as_tool
-from engine.conversation.toolevents import McpServer, ToolFinished, listed
+from engine.conversation.toolevents import ToolFinished
 from engine.conversation.toolrun import Result, carry_out, failed
 from engine.errors import LocalProtocolError
 from engine.realtime import Protocol, Session
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_CALLS = 64
 """Calls that run at a time; one more is answered with an error."""
+SERVICE_S = 30.0
+"""How long a conversation that could end waits for the service's own calls, since the last thing that happened."""
 ANSWER_S = 2.0
 """How long a server that answers by itself may take to begin, after a turn of the user's, before it is asked."""
 
@@ -50,8 +53,7 @@ class Toolbox:
         tell: Callable[[ev.AnyEvent], None],
     ) -> None:
         made = [as_tool(entry) for entry in tools or ()]
-        self._servers: dict[str, McpServer] = {}  # by label, while that is not known by item; at most MAX_CALLS
-        self._servers_changed = asyncio.Event()
+        self.servers = McpServers(protocol)
         self._tools = {entry.name: entry for entry in made if isinstance(entry, Tool)}
         self._active = tools is not None or approve is not None
         self._approve = approve
@@ -62,6 +64,8 @@ class Toolbox:
         self._progress = Progress(protocol, conversation.send)
         self._outside: set[str] = set()  # responses beside the conversation, which the protocol bounds
         self._timer: asyncio.TimerHandle | None = None
+        self._sessions = 0
+        self._moved_at = asyncio.get_running_loop().time()
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[str, tuple[asyncio.Task[Any], Tool[..., Any]]] = {}  # by call_id; at most MAX_CALLS
         self._early: list[ev.AnyEvent] = []  # what came before start(); the handshake bounds it
@@ -100,8 +104,10 @@ class Toolbox:
 
     @property
     def busy(self) -> bool:
-        """Whether something runs or is still to be asked."""
-        return bool(self._running) or self._rounds.unsettled or self._progress.busy
+        """Whether something runs, or a result of the service's own may still come: that is waited for `SERVICE_S`."""
+        if self._running or self._progress.busy:
+            return True
+        return self._rounds.unsettled and asyncio.get_running_loop().time() - self._moved_at < SERVICE_S
 
     # ---- what the server says
 
@@ -112,8 +118,11 @@ class Toolbox:
         if self._tasks is None:
             self._early.append(event)
             return
+        self._moved_at = asyncio.get_running_loop().time()
         self._progress.receive(event)
         match event:
+            case ev.SessionCreated():
+                self._session_began()
             case ev.ResponseCreated():
                 self._response_created(event)
             case ev.ResponseDone() if event.response_id in self._outside:
@@ -132,10 +141,20 @@ class Toolbox:
             case ev.ResponseMcpCallCompleted() | ev.ResponseMcpCallFailed():
                 self._rounds.mcp_settled(event.item_id)
             case ev.McpListToolsInProgress() | ev.McpListToolsCompleted() | ev.McpListToolsFailed():
-                self._listing(event)
+                self.servers.listing(event)
             case ev.InputAudioBufferCommitted() if server_answers(self._protocol().effective):
                 self._wait_for_server()
         self._pump()
+
+    def _session_began(self) -> None:
+        """Perhaps of another connection, which was told the calls without an output; what the service itself was doing
+        ended with the one before.
+        """
+        self._outside.clear()
+        self.servers.clear()
+        self._turn_answer_due = 0.0
+        self._sessions += 1
+        self._rounds.session_over()
 
     def _response_created(self, event: ev.ResponseCreated) -> None:
         if event.response_id in self._protocol().out_of_band:
@@ -156,7 +175,7 @@ class Toolbox:
         if kind == "function_call_output":
             self._rounds.acknowledged(ev.text_of(item, "call_id"))
         elif kind == "mcp_list_tools":
-            self._listed(item, done)
+            self.servers.listed(item, done)
         elif kind == "mcp_call":
             self._rounds.mcp_linked(item_id, ev.text_of(item, "approval_request_id"))
             if done and (item.get("output") is not None or item.get("error") is not None):
@@ -263,50 +282,6 @@ class Toolbox:
 
     # ---- MCP
 
-    def labelled(self) -> dict[str, McpServer]:
-        """The MCP servers by label."""
-        return {label: server for label, server in self._servers.items() if server.label}
-
-    async def ready(self) -> dict[str, McpServer]:
-        """Wait until each MCP server of the session has told its tools, or failed to."""
-        while True:
-            declared = self._protocol().effective.get("tools")
-            entries = declared if isinstance(declared, list) else []
-            wanted = {ev.text_of(each, "server_label") for each in entries if isinstance(each, dict)} - {""}
-            known = self.labelled()
-            if all(label in known and known[label].status != "in_progress" for label in wanted):
-                return known
-            self._servers_changed.clear()
-            await self._servers_changed.wait()
-
-    def _listing(self, event: ev.McpListToolsInProgress | ev.McpListToolsCompleted | ev.McpListToolsFailed) -> None:
-        status = event.type.rpartition(".")[2]
-        for label, server in self._servers.items():
-            if server.item_id == event.item_id:
-                self._set_server(label, McpServer(server.label, server.item_id, status, server.tools))
-                return
-        if len(self._servers) < MAX_CALLS:
-            self._servers[event.item_id] = McpServer("", event.item_id, status)
-
-    def _listed(self, item: ev.Object, done: bool) -> None:
-        label, item_id = ev.text_of(item, "server_label"), ev.text_of(item, "id")
-        before = self._servers.pop(item_id, None)  # its status came before its label
-        tools = listed(item)
-        status = before.status if before else "in_progress"
-        if done and status == "in_progress":
-            status = "completed"
-        if label in self._servers or len(self._servers) < MAX_CALLS:
-            known = self._servers.get(label)
-            if known is not None and known.item_id == item_id and known.status != "in_progress":
-                status = known.status
-            self._set_server(label, McpServer(label, item_id, status, tools))
-
-    def _set_server(self, label: str, server: McpServer) -> None:
-        if server.status == "failed" and self._servers.get(label, server).status != "failed":
-            _log.warning("the MCP server %.80s could not be asked for its tools", server.label)
-        self._servers[label] = server
-        self._servers_changed.set()
-
     def _ask_approval(self, round: Round, item: ev.Object) -> None:
         item_id = ev.text_of(item, "id")
         if self._approve is None or not item_id or self._rounds.approval_seen(item_id):
@@ -320,6 +295,7 @@ class Toolbox:
         self._running[item_id] = (task, _NOT_A_TOOL)
 
     async def _approval(self, approve: Approve, request: ApprovalRequest) -> None:
+        session = self._sessions
         try:
             allowed, reason = await decide(approve, request)
         except asyncio.CancelledError:
@@ -328,6 +304,8 @@ class Toolbox:
             return
         finally:
             self._running.pop(request.item_id, None)
+        if session != self._sessions:
+            return  # nobody asks any more
         answer = {
             "id": self._protocol().ids("item"),
             "type": "mcp_approval_response",

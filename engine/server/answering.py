@@ -17,6 +17,7 @@ from engine.realtime import events as ev
 from engine.server.config import RESPONSE
 from engine.server.context import count_input, private_input, turn_for
 from engine.server.items import Item
+from engine.server.mcp import McpSide
 from engine.server.responders.base import Responder, Turn
 from engine.server.run import ResponseRun, RunSettings
 from engine.server.shapes import fields
@@ -49,8 +50,10 @@ class Answering:
         voice: Voice,
         spawn: Spawn,
         room: Callable[[], Awaitable[None]],
+        mcp: McpSide,
     ) -> None:
         self._state = state
+        self._mcp = mcp
         self._responder = responder
         self._voice = voice
         self._spawn = spawn
@@ -127,7 +130,9 @@ class Answering:
             self.on_busy()
         turn = turn_for(context, settings, self._count_aside if aside else self._count, state.history)
         speed = float(state.config["audio"]["output"]["speed"])
-        speaker = Speaker(run, voice=self._voice, options=state.options, speed=speed, room=self._room)
+        speaker = Speaker(
+            run, voice=self._voice, options=state.options, speed=speed, room=self._room, call_mcp=self._mcp.call
+        )
         run.begin()
         answer.task = self._spawn(self._perform(answer, speaker, turn))
 

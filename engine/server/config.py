@@ -7,7 +7,7 @@ session's for one response.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -38,13 +38,13 @@ MAX_CONFIG_BYTES = 4 * 2**20
 """JSON of a whole configuration: the longest instructions and tools together."""
 
 
-def updated(config: Config, update: Mapping[str, Any]) -> Config:
+def updated(config: Config, update: Mapping[str, Any], mcp_labels: Collection[str] = ()) -> Config:
     """A new configuration with an update applied that the protocol accepted.
 
     Raises ProtocolError; `config` is untouched.
     """
     if update.get("tools") is not None:
-        tools("session.tools", update["tools"])
+        update = {**update, "tools": tools("session.tools", update["tools"], mcp_labels)}
     result = session.merge(config, update)
     for side in result["audio"]:
         chosen = AudioFormat(result["audio"][side]["format"]["type"])
@@ -109,15 +109,37 @@ def max_output_tokens(param: str, value: Any) -> Any:
     return value if value == "inf" else integer(1, 4096)(param, value)
 
 
-def tools(param: str, value: Any) -> list[Config]:
-    """Function tools. MCP is refused: this server does not reach other servers."""
-    return [_tool(f"{param}[{n}]", tool) for n, tool in enumerate(array(param, value, limit=MAX_TOOLS))]
+def tools(param: str, value: Any, mcp_labels: Collection[str] = ()) -> list[Config]:
+    """Function tools, and the MCP servers that the script plays: this server does not reach others."""
+    return [_tool(f"{param}[{n}]", tool, mcp_labels) for n, tool in enumerate(array(param, value, limit=MAX_TOOLS))]
 
 
-def _tool(param: str, value: Any) -> Config:
+def _tool(param: str, value: Any, mcp_labels: Collection[str]) -> Config:
     if mapping(param, value).get("type") == "mcp":
-        raise invalid_value(f"{param}.type", "this server does not offer MCP tools; use function tools.")
+        return _mcp_tool(param, value, mcp_labels)
     return fields(param, value, _FUNCTION, required=["type", "name"])
+
+
+def _mcp_tool(param: str, value: Any, mcp_labels: Collection[str]) -> Config:
+    if not mcp_labels:
+        raise invalid_value(f"{param}.type", "this server does not offer MCP tools; use function tools.")
+    checked = fields(param, value, _MCP, required=["type", "server_label"])
+    if checked["server_label"] not in mcp_labels:
+        known = ", ".join(map(repr, sorted(mcp_labels)))
+        raise invalid_value(f"{param}.server_label", f"the script has only the MCP servers {known}.")
+    if len({"server_url", "connector_id", "tunnel_id"} & set(checked)) != 1:
+        raise invalid_value(param, "give exactly one of server_url, connector_id and tunnel_id.")
+    return {name: member for name, member in checked.items() if name not in ("authorization", "headers")}
+
+
+def _approval(param: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return one_of("always", "never")(param, value)
+    return fields(param, value, {"always": _object, "never": _object})
+
+
+def _allowed(param: str, value: Any) -> Any:
+    return list(value) if isinstance(value, list) else _object(param, value)
 
 
 def tool_choice(param: str, value: Any) -> Any:
@@ -149,6 +171,21 @@ _FUNCTION: dict[str, Check] = {
     "description": nullable(text),
     "parameters": nullable(_object),
     "strict": nullable(boolean),
+}
+
+_MCP: dict[str, Check] = {
+    "type": one_of("mcp"),
+    "server_label": _short_text,
+    "server_url": text,
+    "connector_id": text,
+    "tunnel_id": text,
+    "server_description": nullable(text),
+    "authorization": nullable(text),
+    "headers": nullable(_object),
+    "allowed_tools": nullable(_allowed),
+    "allowed_callers": nullable(array),
+    "require_approval": nullable(_approval),
+    "defer_loading": nullable(boolean),
 }
 
 RESPONSE: dict[str, Check] = {

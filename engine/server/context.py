@@ -51,9 +51,9 @@ def turn_for(context: Sequence[Item], settings: RunSettings, number: int, histor
         instructions=settings.config["instructions"],
         modality=settings.modality,
         voice=settings.voice,
-        tools=[_tool(tool) for tool in settings.config["tools"]],
+        tools=[_tool(tool) for tool in settings.config["tools"] if tool["type"] == "function"],
         tool_choice=settings.config["tool_choice"],
-        tool_outputs=[_output(item, history) for item in after if item.type == "function_call_output"],
+        tool_outputs=[output for item in after if (output := _output(item, history)) is not None],
         metadata=settings.metadata,
         items=[snapshot(item) for item in context],
         load_audio=lambda: _audio(last),
@@ -67,7 +67,7 @@ def count_input(context: Sequence[Item], settings: RunSettings) -> Usage:
         if item.type == "message":
             usage.input_text += text_tokens(item.text())
         else:
-            usage.input_text += text_tokens(item.wire.get("arguments", "") + item.wire.get("output", ""))
+            usage.input_text += text_tokens((item.wire.get("arguments") or "") + (item.wire.get("output") or ""))
         count = output_audio_tokens if item.role == "assistant" else input_audio_tokens
         usage.input_audio += sum(count(clip.duration_ms) for clip in item.clips.values())
     return usage
@@ -77,7 +77,15 @@ def _tool(wire: dict[str, Any]) -> Tool:
     return Tool(wire["name"], wire.get("description") or "", wire.get("parameters") or {})
 
 
-def _output(item: Item, history: History) -> ToolOutput:
+def _output(item: Item, history: History) -> ToolOutput | None:
+    if item.type == "mcp_call" and (item.wire["output"] is not None or item.wire["error"] is not None):
+        return ToolOutput(item.id, item.wire["name"], item.wire["output"] or f"error: {item.wire['error']['message']}")
+    if item.type == "mcp_approval_response" and not item.wire["approve"]:
+        asked = item.wire["approval_request_id"]
+        name = history[asked].wire["name"] if asked in history else ""
+        return ToolOutput(item.id, name, f"declined: {item.wire.get('reason') or 'no reason given'}")
+    if item.type != "function_call_output":
+        return None
     call_id = item.wire["call_id"]
     call = history.call_named(call_id)
     return ToolOutput(call_id, call.wire["name"] if call is not None else "", item.wire["output"])

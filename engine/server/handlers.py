@@ -15,6 +15,7 @@ from engine.server.config import updated
 from engine.server.history import truncate
 from engine.server.items import from_client
 from engine.server.listening import Listening
+from engine.server.mcp import McpSide
 from engine.server.refusal import unknown_parameter
 from engine.server.run import snapshot
 from engine.server.state import SessionState
@@ -23,10 +24,11 @@ from engine.server.state import SessionState
 class Handlers:
     """Obeys the events of one client."""
 
-    def __init__(self, state: SessionState, listening: Listening, answering: Answering) -> None:
+    def __init__(self, state: SessionState, listening: Listening, answering: Answering, mcp: McpSide) -> None:
         self._state = state
         self._listening = listening
         self._answering = answering
+        self._mcp = mcp
         self._by_type: dict[type[Any], Callable[[Any], None]] = {
             ev.SessionUpdate: self._session_update,
             ev.InputAudioBufferCommit: lambda _: listening.commit(),
@@ -51,20 +53,23 @@ class Handlers:
 
     def _session_update(self, event: ev.SessionUpdate) -> None:
         state = self._state
-        config = updated(state.config, event.session)
+        config = updated(state.config, event.session, state.mcp_labels)
         self._listening.check_format(config["audio"]["input"]["format"]["type"])
         state.config = config
         self._listening.reconfigure()
         state.emit(ev.SessionUpdated(session=config))
+        self._mcp.reconfigured()
 
     def _item_create(self, event: ev.ConversationItemCreate) -> None:
         state = self._state
         item = from_client("item", event.item, state.new_item_id(), state.input_format)
+        self._mcp.check_answer(item)
         place = state.history.place_for(item, event.previous_item_id or None)
         state.history.insert(item, place)
         previous = state.history.previous(item.id)
         state.emit(ev.ConversationItemAdded(previous_item_id=previous, item=snapshot(item)))
         state.emit(ev.ConversationItemDone(previous_item_id=previous, item=snapshot(item)))
+        self._mcp.answered(item)
 
     def _item_retrieve(self, event: ev.ConversationItemRetrieve) -> None:
         item = self._state.history[event.item_id]

@@ -17,7 +17,7 @@ from engine.realtime.client_rules import MAX_APPEND_BYTES
 from engine.realtime.events import MAX_ID
 from engine.server.formats import Samples, decode_all
 from engine.server.refusal import Refusal, invalid_value
-from engine.server.shapes import Check, array, base64_audio, fields, nullable, one_of, text
+from engine.server.shapes import Check, array, base64_audio, boolean, fields, nullable, one_of, text
 
 MAX_IMAGE = 20 * 2**20
 """Characters of one data URI."""
@@ -76,7 +76,7 @@ class Item:
     @property
     def in_progress(self) -> bool:
         """Whether a response still writes it."""
-        return bool(self.wire["status"] == "in_progress")
+        return bool(self.wire.get("status") == "in_progress")
 
     def json_bytes(self) -> int:
         """Length of its wire object as JSON."""
@@ -141,8 +141,11 @@ def from_client(param: str, value: Mapping[str, Any], new_id: str, format: Audio
         given.setdefault("call_id", new_id.replace("item_", "call_", 1))
     elif kind == "function_call_output":
         given = fields(param, value, _COMMON | {"call_id": _id, "output": text})
+    elif kind == "mcp_approval_response":
+        checks = {"approval_request_id": _id, "approve": boolean, "reason": nullable(text)}
+        return Item({"id": new_id, **fields(param, value, _COMMON | checks)})
     else:
-        known = "'message', 'function_call' and 'function_call_output'"
+        known = "'message', 'function_call', 'function_call_output' and 'mcp_approval_response'"
         raise invalid_value(f"{param}.type", f"supported values are {known}, but got {kind!r:.80}.")
     return Item(_completed(given, new_id))
 

@@ -137,6 +137,44 @@ class ResponseRun:
         self._done(item, "completed")
         self._check_length()
 
+    def approval_request(self, server: str, name: str, arguments: str) -> str:
+        """Ask the client whether a tool of an MCP server may be called; the new item's id."""
+        self._close_message("completed")
+        item = self._mcp_item("mcp_approval_request", server, name)
+        item.wire["arguments"] = arguments
+        self._add(item)
+        self._done(item, "completed")
+        return item.id
+
+    def mcp_call(self, server: str, name: str, arguments: str) -> Item:
+        """Begin a call of an MCP server's tool: added, its arguments in pieces. `close_item` ends it."""
+        self._close_message("completed")
+        item = self._mcp_item("mcp_call", server, name)
+        item.wire |= {"arguments": "", "approval_request_id": None, "output": None, "error": None}
+        self._add(item)
+        where: dict[str, Any] = {"response_id": self.id, "item_id": item.id, "output_index": self.place_of(item)}
+        for start in range(0, len(arguments), 40):
+            self._emit(ev.ResponseMcpCallArgumentsDelta(**where, delta=arguments[start : start + 40]))
+        self._emit(ev.ResponseMcpCallArgumentsDone(**where, arguments=arguments))
+        item.wire["arguments"] = arguments
+        self.usage.output_text += text_tokens(name + arguments)
+        return item
+
+    def place_of(self, item: Item) -> int:
+        """Its output_index."""
+        return self._output.index(item)
+
+    def close_item(self, item: Item, *, settled: bool = False) -> None:
+        """The response is done with a call; the conversation has it whole only when it is `settled`."""
+        if settled:
+            self._done(item, "completed")
+        else:
+            place = self.place_of(item)
+            self._emit(ev.ResponseOutputItemDone(response_id=self.id, output_index=place, item=snapshot(item)))
+
+    def _mcp_item(self, kind: str, server: str, name: str) -> Item:
+        return Item({"id": self._ids.new("item"), "type": kind, "server_label": server, "name": name})
+
     def close_part(self) -> None:
         """End the open part, if there is one: its .done events, in order."""
         part, message = self._part, self._message
@@ -216,7 +254,8 @@ class ResponseRun:
             self._message = None
 
     def _done(self, item: Item, status: str) -> None:
-        item.wire["status"] = status
+        if not item.type.startswith("mcp_"):  # those have none
+            item.wire["status"] = status
         if self._history is not None and item.id in self._history:
             previous = self._history.previous(item.id)
             self._emit(ev.ConversationItemDone(previous_item_id=previous, item=snapshot(item)))

@@ -32,6 +32,7 @@ from engine.server.hearing import Hearing
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.listening import Listening
+from engine.server.mcp import McpSide, labels
 from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.responders.base import Responder
@@ -121,16 +122,19 @@ class Session:
         )
         self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
         self._state.history.on_drop = self._protocol.forget
+        self._state.mcp_labels = labels(responder)
+        mcp = McpSide(self._state, responder, self._spawn)
         self._answering = Answering(
             self._state,
             responder=responder,
             voice=voice,
             spawn=self._spawn,
             room=self._outbox.room,
+            mcp=mcp,
         )
         hearing = Hearing(self._state, responder, self._spawn)
         self._listening = Listening(self._state, self._answering, hearing, detector=detector)
-        self._handlers = Handlers(self._state, self._listening, self._answering)
+        self._handlers = Handlers(self._state, self._listening, self._answering, mcp)
         self.id = str(config["id"])
 
     async def run(self) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from engine.server.formats import RATE, Encoder, Samples
 from engine.server.options import ServerOptions
-from engine.server.responders.base import Audio, Fail, Part, Responder, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders.base import Audio, Fail, McpCall, Part, Responder, Say, Stop, Text, ToolCall, Turn
 from engine.server.run import ResponseRun
 from engine.server.voices.base import Voice, sentences
 
@@ -35,7 +35,7 @@ class _Piece:
     samples: Samples | None
 
 
-_Step = _Piece | ToolCall | Fail | Stop
+_Step = _Piece | ToolCall | McpCall | Fail | Stop
 
 
 class Speaker:
@@ -49,12 +49,14 @@ class Speaker:
         options: ServerOptions,
         speed: float,
         room: Callable[[], Awaitable[None]],
+        call_mcp: Callable[[ResponseRun, McpCall], None],
     ) -> None:
         self._run = run
         self._voice = voice
         self._options = options
         self._speed = speed
         self._room = room
+        self._call_mcp = call_mcp
         self._encoder: Encoder | None = None
         self._written = False  # something was said in the open part: the next words need a space
         self._began: float | None = None  # loop time of the first delta
@@ -108,6 +110,9 @@ class Speaker:
         if isinstance(step, ToolCall):
             self._flush()
             self._run.function_call(step.name, step.arguments, step.call_id)
+        elif isinstance(step, McpCall):
+            self._flush()
+            self._call_mcp(self._run, step)
         elif isinstance(step, _Piece) and step.samples is not None:
             await self._speak(step.words, step.samples)
         elif isinstance(step, _Piece):

@@ -30,6 +30,8 @@ class SessionState:
         self.budget = AudioBudget(options.retained_bytes)
         self.history = History(self.budget, options.max_items, options.item_bytes)
         self.conversation_id = ids.new("conv")
+        self.mcp_labels: frozenset[str] = frozenset()
+        """MCP servers that the session may name."""
 
     @property
     def input_format(self) -> AudioFormat:

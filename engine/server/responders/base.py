@@ -69,7 +69,21 @@ class Stop:
     reason: str | None = None
 
 
-Part = Say | Text | Audio | ToolCall | Fail | Stop
+@dataclass(frozen=True, slots=True)
+class McpCall:
+    """The service calls a tool of the MCP server with this label: what it answers `delay` seconds later, or the words
+    of its `error`. The session's require_approval decides whether the client is asked before.
+    """
+
+    server: str
+    name: str
+    arguments: str = "{}"
+    output: str = ""
+    error: str = ""
+    delay: float = 0.0
+
+
+Part = Say | Text | Audio | ToolCall | McpCall | Fail | Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,16 +30,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.server.hearing import Heard
-from engine.server.responders.base import Fail, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders.base import Fail, McpCall, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders.mcp import mcp_call, mcp_servers
 from engine.server.responders.places import Place, fields, kind_of
 from engine.server.responders.transcripts import transcripts
 
 _CONDITIONS = ("turn", "text", "tool", "output", "instructions")
-_STEPS = ("say", "text", "call", "delay", "fail", "stop")
+_STEPS = ("say", "text", "call", "mcp", "delay", "fail", "stop")
 MAX_DELAY_S = 3600.0
 
 
@@ -50,7 +51,7 @@ class Delay:
     seconds: float
 
 
-Step = Say | Text | ToolCall | Delay | Fail | Stop
+Step = Say | Text | ToolCall | McpCall | Delay | Fail | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Rules:
     rules: tuple[Rule, ...]
     default: tuple[Step, ...]
     transcripts: tuple[Heard, ...] = ()
+    mcp: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def steps_for(self, turn: Turn) -> tuple[Step, ...]:
         """What to do in that turn."""
@@ -100,13 +102,18 @@ def parse(data: Any, source: str = "script", lines: Mapping[tuple[str | int, ...
     Raises ConfigError naming the field (and the line when `lines` knows it).
     """
     place = Place(source, lines or {})
-    fields(data, ("rules", "default", "transcripts"), place)
+    fields(data, ("rules", "default", "transcripts", "mcp"), place)
     rules = data.get("rules", [])
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise place.at("rules").error("must be a list of rules")
     default = _steps(data["default"], place.at("default")) if "default" in data else (Say("I have no answer to that."),)
     made = tuple(_rule(rule, place.at("rules").at(n)) for n, rule in enumerate(rules))
-    return Rules(made, default, transcripts(data.get("transcripts", []), place.at("transcripts")))
+    return Rules(
+        made,
+        default,
+        transcripts(data.get("transcripts", []), place.at("transcripts")),
+        mcp_servers(data.get("mcp", {}), place.at("mcp")),
+    )
 
 
 def _rule(data: Any, place: Place) -> Rule:
@@ -165,6 +172,8 @@ def _step(data: Any, place: Place) -> Step:
         return Delay(float(value))
     if kind == "call":
         return _call(value, at)
+    if kind == "mcp":
+        return mcp_call(value, at)
     if kind == "fail":
         return _fail(value, at)
     if kind == "stop":

@@ -6,12 +6,15 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, MissingExtraError
 from engine.server.hearing import Heard
 from engine.server.responders.base import Part, Say, Text, Turn
 from engine.server.responders.rules import Delay, Rules, parse
+
+if TYPE_CHECKING:
+    from engine.server.mcp import McpTools
 
 SIZE_LIMIT = 1_000_000
 """Bytes of the largest script that is read."""
@@ -65,6 +68,12 @@ class Script:
         """What the user says in their turn of sound with this number, from 1. See `engine.server.hearing.Hears`."""
         known = self._rules.transcripts
         return known[number - 1] if number <= len(known) else None
+
+    def mcp_servers(self) -> Mapping[str, McpTools]:
+        """The MCP servers of the script. See `engine.server.mcp.HasMcp`."""
+        from engine.server.mcp import McpTools  # which imports the brains' parts
+
+        return {label: McpTools(**server) for label, server in self._rules.mcp.items()}
 
     async def respond(self, turn: Turn) -> AsyncIterator[Part]:
         """See `Responder.respond`."""
