@@ -46,6 +46,18 @@ def test_the_tool_example_runs() -> None:
     assert '"weather":"rain"' in done.stdout.splitlines()[1], "the tool's output is not in the reply"
 
 
+def test_the_transcription_example_runs(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "talk.wav", RATE, 1) as file:
+        file.write(caller()[round(0.5 * RATE) : round(1.5 * RATE)])  # "Good morning."
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / "transcribe.py"), str(tmp_path / "talk.wav")],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no speech recogniser" in done.stdout
+
+
 @pytest.mark.parametrize("program", shown_programs() or [PROGRAM])
 def test_the_program_runs(program: str, tmp_path: Path) -> None:
     with WavWriter(tmp_path / "question.wav", RATE, 1) as file:
