@@ -59,6 +59,11 @@ def file_in_use() -> Path | None:
     return found
 
 
+def writable() -> Path:
+    """The file to write to: the one in use, else the first place."""
+    return next((place for place in places() if place.exists()), places()[0])
+
+
 def read(path: Path) -> dict[str, Any]:
     """The values of a file by their full names. Raises `ConfigError` naming file and key; shows no secret."""
     where = repr(str(path))
@@ -204,4 +209,4 @@ def _toml_string(text: str) -> str:
     return '"' + "".join(sign if sign.isprintable() else f"\\U{ord(sign):08X}" for sign in escaped) + '"'
 
 
-__all__ = ["Setting", "defaults", "ears", "file_in_use", "places", "read", "settings", "shown", "to_toml"]
+__all__ = ["Setting", "defaults", "ears", "file_in_use", "places", "read", "settings", "shown", "to_toml", "writable"]

@@ -137,7 +137,7 @@ USED: dict[str, dict[str, str]] = {
         **{f"talk.{name}": name for name in ("plain", "push_to_talk", "volume")},
         **{key.name: key.name for key in KEYS if key.name.startswith("prices.")},
     },
-    "doctor": _DEVICE,
+    "doctor": {name: option for name, option in _DEVICE.items() if option != "echo"},
     "serve": {
         "server.responder": "responder",
         **{f"session.{name}": name for name in ("model", "instructions", "voice")},

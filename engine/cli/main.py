@@ -18,8 +18,8 @@ from engine import __version__, clock
 from engine.cli import config
 from engine.cli.options import NoKey, demo_options, file_options, serve_options
 from engine.cli.rest_options import Made, call_options, secret_options
-from engine.cli.sound_options import config_options, devices_options, talk_options
-from engine.cli.texts import CALL, CONFIG, DEMO, DEVICES, EXIT_CODES, FILE, MAIN, SECRET, SERVE, TALK
+from engine.cli.sound_options import config_options, devices_options, doctor_options, talk_options
+from engine.cli.texts import CALL, CONFIG, DEMO, DEVICES, DOCTOR, EXIT_CODES, FILE, MAIN, SECRET, SERVE, TALK
 from engine.cli.transcribe_options import TRANSCRIBE, transcribe_options
 from engine.errors import ConfigError, EngineError, MediaError
 from engine.realtime.redaction import scrub
@@ -205,6 +205,12 @@ def _call(options: argparse.Namespace, interrupts: Interrupts) -> int:
     return asyncio.run(interrupts.watch(rest.call(options)))
 
 
+def _doctor(options: argparse.Namespace, interrupts: Interrupts) -> int:
+    from engine.cli import doctor
+
+    return asyncio.run(interrupts.watch(doctor.run(options)))
+
+
 def _devices(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from engine.cli import devices
 
@@ -254,6 +260,7 @@ def parser(defaults: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> 
     talk_options(command("talk", _talk, "talk through this machine's microphone and loudspeaker", TALK), NoKey)
     transcribe_options(command("transcribe", _transcribe, "write down what is said", TRANSCRIBE))
     devices_options(command("devices", _devices, "list microphones and loudspeakers", DEVICES))
+    doctor_options(command("doctor", _doctor, "try the sound devices, and find their settings", DOCTOR))
     config_options(command("config", _config, "list the settings, and where each comes from", CONFIG))
     serve_options(command("serve", _serve, "run the embedded Realtime server", SERVE))
     secret = command("secret", _secret, "create a short-lived key for a client", SECRET)

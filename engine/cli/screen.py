@@ -23,6 +23,7 @@ LEAST_WIDTH, LEAST_HEIGHT = 40, 14
 COLOURS = {
     "listening": "green", "hearing you": "bright_cyan", "thinking": "yellow", "speaking": "bright_magenta",
     "ducked": "bright_yellow", "muted": "red", "on hold": "red", "device lost": "bright_red", "connecting": "yellow",
+    "reconnecting": "bright_red",
 }  # fmt: skip
 NAMES = {"user": "you", "assistant": "it"}
 KEYS = (("m", "mute"), ("space", "talk"), ("i", "interrupt"), ("h", "hold"), ("+ -", "volume"), ("q", "quit"))

@@ -48,7 +48,15 @@ def talk_options(to: ArgumentParser, no_key: type[Action]) -> None:
     to.set_defaults(inside="echo", barge_in={}, gate={}, prices={}, loudspeaker_channels=None)
 
 
-def device_options(to: ArgumentParser) -> None:
+def doctor_options(to: ArgumentParser) -> None:
+    """`doctor`."""
+    to.add_argument("--json", action="store_true", help="every figure as a line of JSON")
+    to.add_argument("--write", action="store_true", help="keep what was found in bargein.toml")
+    device_options(to, echo=False)
+    to.set_defaults(loudspeaker_channels=None)
+
+
+def device_options(to: ArgumentParser, echo: bool = True) -> None:
     """Which microphone and loudspeaker, and how."""
     sound = to.add_argument_group("through what (`bargein devices` lists them, `bargein doctor` tries them)")
     sound.add_argument("--microphone", metavar="NAME", help="name, part of it, or pattern (USB*)")
@@ -60,6 +68,8 @@ def device_options(to: ArgumentParser) -> None:
     sound.add_argument(
         "--priority", type=int, default=70, metavar="N", help="SCHED_FIFO of the audio thread, 0 for none (default: 70)"
     )
+    if not echo:
+        return
     sound.add_argument(
         "--echo",
         choices=("off", "half"),

@@ -27,11 +27,13 @@ from engine.endpoints import Device, DeviceSound
 from engine.endpoints.negotiate import pair
 from engine.endpoints.portaudio import devices
 from engine.endpoints.supervised import in_thread
-from engine.errors import MissingExtraError
+from engine.errors import EngineError, MissingExtraError
+from engine.realtime.event_base import Unknown
 from engine.realtime.redaction import without
 from engine.realtime.usage import Prices
 
 LOOK_S, LOOKS_A_FRAME = 0.04, 3
+OWN = "bargein."  # begins the types of events that are not the server's
 OPENAI_HOST, TRANSCRIBER = "api.openai.com", "gpt-4o-mini-transcribe"
 
 
@@ -84,6 +86,7 @@ async def _converse(options: Namespace, device: Device, model: Model, hands: Han
             asyncio.create_task(_follow(options, conversation, model, plain)),
             asyncio.create_task(hands.released()),
         ]
+        tasks.append(asyncio.create_task(_watch_line(conversation, model)))
         tasks += [] if options.push_to_talk else [asyncio.create_task(hands.button(conversation))]
         try:
             await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +108,14 @@ async def _follow(options: Namespace, conversation: Conversation, model: Model, 
         model.turn(turn)
         if plain:
             print(without(turn_json(turn) if options.json else turn_line(turn), known), flush=True)
+
+
+async def _watch_line(conversation: Conversation, model: Model) -> None:
+    """Tell of connections that are lost, opened again and replaced."""
+    with suppress(EngineError):  # what ends the conversation is told by its turns
+        async for event in conversation.events():
+            if isinstance(event, Unknown) and event.type.startswith(OWN):
+                model.line_changed(event.type.removeprefix(OWN), event.fields)
 
 
 # ---- what is asked for
@@ -180,8 +191,9 @@ def _face(options: Namespace, interrupts: Interrupts, hands: Hands) -> Iterator[
         if not (screen or in_foreground(0)):
             yield None
             return
+        if os.isatty(1):
+            stack.callback(lambda: None if os.isatty(1) and takes(1) else silence())  # gone, or it takes nothing
         if screen:
-            stack.callback(lambda: None if takes(1) else silence())
             stack.enter_context(stderr_kept(options.debug))
             stack.enter_context(_told_on_screen(hands.model))
         terminal = Terminal(screen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,12 @@ FALL_DB = 30.0  # per second: a meter that falls so slowly can be read
 MOST_SAID = 200
 MOST_LETTERS = 4000
 MOST_COMPLAINTS = 10
+LINE = {
+    "reconnecting": "connection lost, opening it again",
+    "reconnected": "connected again",
+    "rotated": "the session was renewed",
+    "gave_up": "connection lost for good",
+}
 
 
 @dataclass(slots=True)
@@ -89,6 +95,7 @@ class Model:
         self._meter = Meter(prices)
         self._said: deque[tuple[str, Said]] = deque(maxlen=MOST_SAID)  # full: the oldest line goes
         self._hearing = self._thinking = self._ducked = False
+        self._reconnecting = False
         self._notice, self._noticed_at = "", 0.0
         self._levels = [QUIET_DB, QUIET_DB]
         self._looked_at = self._begun = time.monotonic()
@@ -158,6 +165,16 @@ class Model:
     def notice(self, text: str) -> None:
         """Something the user should see."""
         self._notice, self._noticed_at = plain(redacted(text, self._known)), time.monotonic()
+
+    def line_changed(self, what: str, fields: Mapping[str, Any]) -> None:
+        """The connection: "reconnecting", "reconnected", "rotated" or "gave_up"; other reports are left out."""
+        if what not in LINE:
+            return
+        reason = str(fields.get("reason") or "")
+        self._reconnecting = what == "reconnecting"
+        self.notice(LINE[what] + (f": {reason}" if reason else ""))
+        if self.on_complaint is not None and what != "rotated":
+            self.on_complaint(self._notice)
 
     def finish(self) -> None:
         """The conversation is over: remember how it was."""
@@ -230,6 +247,8 @@ class Model:
         assert self.conversation is not None
         if getattr(self.conversation.sound, "away", False):
             return "device lost"
+        if self._reconnecting:
+            return "reconnecting"
         if self.on_hold:
             return "on hold"
         if self._ducked:

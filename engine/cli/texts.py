@@ -27,6 +27,7 @@ examples:
   bargein talk                                  talk with this machine's microphone and loudspeaker
   bargein transcribe talk.wav --out talk.srt    what is said, as text and captions
   bargein devices                               microphones and loudspeakers, by name
+  bargein doctor                                try them, and find the settings to use
   bargein config                                every setting, and where its value comes from
   bargein serve                                 a Realtime server on this machine
   bargein secret create --expires-after 60      a short-lived key for a browser or a device
@@ -115,6 +116,22 @@ Needs the extra `device` (pip install 'bargein[device]') and PortAudio (apt-get 
 examples:
   bargein devices
   bargein devices --json | jq -r 'select(.inputs > 0).name'
+
+{EXIT_CODES}"""
+
+DOCTOR = f"""\
+Opens microphone and loudspeaker, listens to the room, plays chirps (they can be heard) and finds them in what the
+microphone hears: round trip, delay and level of the echo, drift, noise floor, clipping; then with every processor busy,
+at several blocks, what is lost, flagged or not: the chirps betray pieces that a sound server drops without a word.
+Without names it tries the default devices, then each sound card. Takes half a minute. What is missing comes with the
+command that mends it.
+
+The echo mode is "half" when the microphone hears the loudspeaker, "off" when it does not (headphones).
+
+examples:
+  bargein doctor
+  bargein doctor --microphone "USB*" --write    keep what was found in bargein.toml
+  bargein doctor --json | jq 'select(.type == "advice")'
 
 {EXIT_CODES}"""
 

@@ -80,6 +80,12 @@ class OnTerminal:
         """Type."""
         os.write(self._ours, keys.encode())
 
+    def hang_up(self) -> None:
+        """The terminal goes away."""
+        os.close(self._theirs)
+        os.close(self._ours)
+        self._theirs = self._ours = -1
+
     def end(self) -> int:
         """Wait until it has ended by itself; returns the exit code."""
         end = time.monotonic() + LIMIT_S
@@ -104,5 +110,6 @@ class OnTerminal:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(20)
-        os.close(self._ours)
-        os.close(self._theirs)
+        for descriptor in (self._ours, self._theirs):
+            if descriptor >= 0:
+                os.close(descriptor)

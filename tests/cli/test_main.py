@@ -26,7 +26,7 @@ def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "file", "talk", "transcribe", "devices", "config", "serve", "secret", "call", "version"],
+    ["demo", "file", "talk", "transcribe", "devices", "doctor", "config", "serve", "secret", "call", "version"],
 )
 def test_every_command_has_help_with_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

@@ -195,6 +195,24 @@ def test_a_device_that_dies_is_shown_and_comes_back(talk: OnTerminal, server: So
     assert talk.end() == 0 and talk.given_back
 
 
+def test_a_server_that_goes_and_comes_back_is_shown(server: SoundServer) -> None:
+    first = start("serve", "--port", "0")
+    assert first.stdout is not None
+    url = first.stdout.readline().split()[-1]
+    port = url.split(":")[2].split("/")[0]
+    with OnTerminal(*TALK[:5], "--server", url, environment=server.environment) as terminal:
+        terminal.shows("● listening", "127.0.0.1")
+        first.kill()
+        finish(first)
+        terminal.shows("● reconnecting", "opening it again")
+        again = start("serve", "--port", port)
+        terminal.shows("● listening", "connected again")
+        terminal.press("q")
+        assert terminal.end() == 0 and terminal.given_back
+    again.terminate()
+    assert finish(again).code == 0
+
+
 def test_push_to_talk(server: SoundServer, tmp_path: Path) -> None:
     write_wav(tmp_path / "question.wav", caller()[: 4 * RATE])
     with OnTerminal(*TALK, *DEMO, "--push-to-talk", environment=server.environment) as terminal:
@@ -238,6 +256,23 @@ def test_suspended_and_resumed(talk: OnTerminal) -> None:
     talk.shows("● listening", "q  quit")
     talk.press("q")
     assert talk.end() == 0 and talk.given_back
+
+
+def test_a_terminal_that_goes_away_ends_it(server: SoundServer) -> None:
+    """As when the line of ssh breaks: the device is given back, nothing is left running."""
+    with OnTerminal(*TALK, environment=server.environment) as terminal:
+        terminal.shows("listening")
+        terminal.hang_up()
+        assert terminal.process.wait(30) == 0
+
+
+def test_without_rich_there_are_lines_and_a_word_about_it(server: SoundServer, tmp_path: Path) -> None:
+    (tmp_path / "rich.py").write_text("")  # in place of the package
+    environment = {**server.environment, "PYTHONPATH": str(tmp_path)}
+    with OnTerminal(*TALK, environment=environment) as terminal:
+        terminal.shows("needs the extra 'talk'", "here are lines", "talking through vmic")
+        terminal.press("q")
+        assert terminal.end() == 0
 
 
 def test_any_size_of_window(talk: OnTerminal) -> None:
