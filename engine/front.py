@@ -26,9 +26,11 @@ from engine.conversation.transcript import Pauses, Transcript
 from engine.endpoints import Elsewhere, Endpoint
 from engine.errors import ConfigError
 from engine.realtime import Prices
+from engine.realtime.beta import HEADERS
 from engine.service import OPENAI, CertificateAuthority, key_for, key_headers, socket_url, tls
 from engine.transport import Connection, pair
 from engine.transport import websocket as websocket_transport
+from engine.transport.dialect import in_beta
 
 if TYPE_CHECKING:
     from engine.realtime.types import Shape
@@ -39,6 +41,8 @@ INSIDE = "inside"
 
 _log = logging.getLogger("bargein")
 
+DIALECTS = ("ga", "beta")
+
 
 def connect(
     endpoint: Endpoint | None = None,
@@ -48,6 +52,7 @@ def connect(
     headers: Mapping[str, str] | None = None,
     ca: CertificateAuthority | None = None,
     call_id: str | None = None,
+    dialect: str = "ga",
     model: str = "gpt-realtime",
     instructions: str | None = None,
     voice: str | None = None,
@@ -77,7 +82,8 @@ def connect(
     brain `responder` names. A given key (or client secret, ek_...) goes to that server; the environment's too, but
     never unencrypted to another machine, unless OPENAI_BASE_URL names it. The server inside gets none. Azure's URLs are
     known by their host or `api-version`, and get `api-key`; `headers` are added, and one with a key in it stands for
-    the key. `ca` is a PEM file or an SSLContext to trust. A proxy is taken from the environment.
+    the key. `ca` is a PEM file or an SSLContext to trust. A proxy is taken from the environment. `dialect="beta"`
+    translates for a compatible server that speaks only the older dialect; the hosted service refuses it.
 
     `model` is asked for in the URL; `instructions` and `voice` are set in the session, and `session` adds fields, typed
     or in the wire's shape (tools, turn_detection, transcription). All of it is checked before anything is sent, and
@@ -123,16 +129,20 @@ def connect(
 
         rules.prepared({"type": settings.session.get("type", "realtime"), "tools": settings.update()["tools"]})
     transcription = settings.session.get("type") == "transcription"
+    if dialect not in DIALECTS:
+        raise ConfigError(f"dialect is {dialect!r}: use {' or '.join(DIALECTS)}")
     target = server_url(url, key, model, call_id=call_id, transcription=transcription)
     if target is None and call_id is not None:
         raise ConfigError("call_id names a call on a server, but no server is named: give url, or a key")
+    if target is None and dialect != "ga":
+        raise ConfigError(f"dialect is {dialect!r}, but the server inside speaks today's: name a server with url")
     if target is None:
         _log.info(
             "no server named and no key found: talking to the server inside, responder %s",
             getattr(responder, "name", responder),
         )
         return converse(endpoint, embedded(responder, transcription=transcription), settings, observer)
-    return converse(endpoint, remote(target, key, headers=headers, ca=ca), settings, observer)
+    return converse(endpoint, remote(target, key, headers=headers, ca=ca, dialect=dialect), settings, observer)
 
 
 @asynccontextmanager
@@ -225,14 +235,21 @@ def remote(
     headers: Mapping[str, str] | None = None,
     ca: CertificateAuthority | None = None,
     proxy: str | None = None,
+    dialect: str = "ga",
 ) -> OpenConnection:
-    """Opens a WebSocket to `url`; the key goes into the header that the service expects and nowhere else."""
+    """Opens a WebSocket to `url`; the key goes into the header that the service expects and nowhere else. With the
+    dialect "beta" everything is translated for a server of the older dialect.
+    """
     secret = secret_for(url, key)
     if secret is None and os.environ.get("OPENAI_API_KEY"):
         _log.warning("OPENAI_API_KEY is not sent unencrypted to another machine; give the key itself if it shall be")
-    sent = key_headers(url, secret, headers)
+    sent = key_headers(url, secret, {**(HEADERS if dialect == "beta" else {}), **(headers or {})})
     context = tls(ca)
-    return lambda: websocket_transport.connect(url, headers=sent, ca=context, proxy=proxy)
+
+    def opened() -> AbstractAsyncContextManager[Connection]:
+        return websocket_transport.connect(url, headers=sent, ca=context, proxy=proxy)
+
+    return in_beta(opened) if dialect == "beta" else opened
 
 
 secret_for = key_for

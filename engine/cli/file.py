@@ -93,13 +93,14 @@ async def run(options: Namespace) -> int:
             audio_format=options.format,
             responder=options.responder or options.inside,
             **ears(options),
+            reconnect=None,  # what is measured is one session; a file can be run again
             observer=watcher,
         ) as conversation:
             async for turn in conversation.turns():
                 turns.append(turn)
                 print(without(turn_json(turn) if options.json else turn_line(turn), known), flush=True)
             over = conversation.sound.ended
-            whole = over and not any(turn.reason == "lost" for turn in turns)
+            whole = over and not any(turn.reason in ("lost", "connection_lost") for turn in turns)
             summary = _summary(conversation, turns, watcher, whole)
     print(_json(summary) if options.json else _summary_line(summary, options), flush=True)
     if not whole:

@@ -66,6 +66,7 @@ class Connected(Controls):
             self.disconnected(lost)
             return
         line.lost, line.lost_at = lost, self._loop.time()
+        line.broke_off = line.protocol.response is not None
         self._replies.abandon()
         line.protocol.suspend()
         self._toolbox.line_lost()
@@ -114,6 +115,7 @@ class Connected(Controls):
         for event in line.early:
             self.take(event)
         figures = {"session_id": line.session_id, "items": len(line.items), "items_left_out": line.left_out}
+        figures |= {"differences": [str(each) for each in line.differences]}
         if lost:
             outage_ms = round(1000 * (now - before.lost_at))
             self.tell("bargein.reconnected", outage_ms=outage_ms, left_out_ms=self.left_out_ms, **figures)

@@ -142,17 +142,19 @@ class Keeper:
             return [], 0
         old = conversation.line.protocol
         items, left_out = remembered(old, conversation.heard, policy.history_items, policy.history_characters)
-        broken_off = any(outcome.status == "lost" for outcome in old.outcomes) and conversation.line.lost is not None
-        return anchored(items, policy.anchor, old.ids(ANCHOR.rstrip("_")), broken_off=broken_off), left_out
+        anchor_id = old.ids(ANCHOR.rstrip("_"))
+        return anchored(items, policy.anchor, anchor_id, broken_off=conversation.line.broke_off), left_out
 
     def exchange(self) -> None:
-        """For the writer, while it writes nothing: take the line that is offered, unless the silence is over."""
+        """For the writer, while it writes nothing: take the line that is offered, unless the silence is over or more
+        was said than the new server was told.
+        """
         if self._offered is None:
             return
         (line, taken), self._offered = self._offered, None
         lost = self._conversation.line.lost is not None
         unchanged = tuple(self._conversation.line.protocol.items) == line.basis or self._settings.call
-        if lost or (unchanged and self._conversation.quiet):
+        if unchanged and (lost or self._conversation.quiet):
             self._conversation.move(line)
             self.up.set()
             taken.set_result(True)

@@ -18,6 +18,7 @@ from engine.conversation.settings import Settings
 from engine.errors import ConnectionLost
 from engine.realtime import Protocol, wire
 from engine.realtime import events as ev
+from engine.realtime.agreement import Difference
 from engine.transport import Connection
 
 OpenConnection = Callable[[], AbstractAsyncContextManager[Connection]]
@@ -30,21 +31,24 @@ LONGEST_SESSION_S = 3600.0  # as documented; a clock that is wrong cannot put th
 
 
 class Line:
-    """Made by `open`. `early` is what the server has said so far; `told` are the ids of what it was told at the start:
-    its echo is no news; `basis` those of the conversation that this was taken from. `lost` is set when the socket has
-    ended. `rotate_at` is the loop's time from which on the line should be replaced; None when it need not be.
+    """Made by `open`. `early` is what the server has said so far, `differences` what it did not put in force of what
+    was asked; `told` are the ids of what it was told at the start: its echo is no news; `basis` those of the
+    conversation that this was taken from. `lost` is set when the socket has ended, `broke_off` when a response did with
+    it. `rotate_at` is the loop's time from which on the line should be replaced; None when it need not be.
     """
 
     def __init__(self, connection: Connection, protocol: Protocol, stack: AsyncExitStack) -> None:
         self.connection = connection
         self.protocol = protocol
         self.early: list[ev.AnyEvent] = []
+        self.differences: list[Difference] = []
         self.items: list[Item] = []
         self.left_out = 0
         self.told: frozenset[str] = frozenset()
         self.basis: tuple[str, ...] = ()
         self.wishes: dict[str, Any] = {}
         self.lost: ConnectionLost | None = None
+        self.broke_off = False
         self.lost_at = self.opened_at = asyncio.get_running_loop().time()
         self.rotate_at: float | None = None
         self._updates: deque[ev.SessionUpdate] = deque(maxlen=16)  # not confirmed yet; full: the oldest is forgotten
@@ -70,6 +74,7 @@ class Line:
             hands = Hands(connection, settings, observer, before.protocol.ids if before is not None else None)
             await hands.agree(wishes)
             line = cls(connection, hands.protocol, stack)
+            line.differences = list(hands.protocol.differences)
             if history is not None and before is not None:
                 line.basis = tuple(before.protocol.items)
                 line.items, line.left_out = history(line.protocol)

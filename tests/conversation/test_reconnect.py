@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -196,6 +197,54 @@ def test_a_request_without_an_answer_is_asked_again() -> None:
     assert len(servers.sessions[1].of("response.create")) == 1
     assert servers.sessions[1].told[0] == ("user", "What time is it?")
     assert turns[-1].text.startswith("The next high tide")
+
+
+TIDES = "when is the next high tide"
+HEARS = Script({"transcripts": [TIDES], "default": [{"say": "The next high tide is at twenty to five."}]})
+WRITTEN = {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
+
+
+def test_what_the_user_said_is_told_in_words() -> None:
+    servers = Servers(ServerOptions(session_s=20), brain=HEARS)
+    run(servers, chatter(20), 20, session=WRITTEN)
+    assert servers.sessions[1].told[:2] == [
+        ("user", TIDES),
+        ("assistant", "The next high tide is at twenty to five."),
+    ]
+    content = servers.sessions[1].of("conversation.item.create")[0]["item"]["content"]
+    assert content == [{"type": "input_text", "text": TIDES}]
+
+
+def test_an_answer_that_was_owed_is_asked_for() -> None:
+    """The turn was heard and written down, and the line broke before its response began: the next server knows it only
+    as words, and would wait for another.
+    """
+
+    class Silent(Tapped):
+        async def send(self, data: bytes | str) -> None:
+            kind = json.loads(data)["type"]
+            if not kind.startswith("response."):
+                await super().send(data)
+            if kind.endswith("input_audio_transcription.completed"):
+                await self.close(1006)
+
+    servers = Servers(brain=HEARS, taps=[Silent, Tapped])
+    ran = run(servers, chatter(12), 12, session=WRITTEN)
+    assert servers.sessions[1].told[0] == ("user", TIDES)
+    assert len(servers.sessions[1].of("response.create")) == 1
+    assert [turn.role for turn in ran.turns] == ["user", "assistant"]
+    assert ran.turns[1].status == "completed"
+
+
+def test_settings_that_the_next_server_does_not_take_over_are_told() -> None:
+    class Stubborn(Tapped):
+        async def send(self, data: bytes | str) -> None:
+            await super().send((data if isinstance(data, bytes) else data.encode()).replace(b"Be brief.", b"Be long."))
+
+    servers = Servers(*broken(1006), taps=[Tapped, Stubborn])
+    ran = run(servers, chatter(12), 12, session={"instructions": "Be brief."})
+    (difference,) = ran.told("bargein.reconnected")[0]["differences"]
+    assert difference.startswith("session.instructions: asked for 'Be brief.'")
 
 
 class Asks:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
+from base64 import b64decode
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,11 @@ import engine
 from engine import clock
 from engine.audio import BargeIn, Policy
 from engine.conversation import Conversation, Reconnect, Settings, converse
+from engine.front import remote
 from engine.realtime import events as ev
-from engine.server import ServerOptions
+from engine.server import ServerOptions, serve
+from engine.server.voices import ToneVoice
+from engine.server.websocket import ServedConnection
 
 from .harness import RATE, Recorder, Shorts
 from .sessions import Servers, chatter
@@ -163,3 +169,40 @@ def test_a_second_connection_that_cannot_be_had_is_tried_again_and_nothing_is_no
     assert len(servers.tries) >= 4
     assert_heard_to_the_sample(servers, samples, 40)
     assert not ran.told("bargein.reconnecting")
+
+
+def test_over_real_sockets_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: dict[ServedConnection, list[bytes]] = {}
+    receive = ServedConnection.receive
+
+    async def noted(self: ServedConnection) -> bytes | str:
+        data = await receive(self)
+        event = json.loads(data)
+        if event["type"] == "input_audio_buffer.append":
+            heard.setdefault(self, []).append(b64decode(event["audio"]))
+        return data
+
+    monkeypatch.setattr(ServedConnection, "receive", noted)
+    samples = chatter(120, every=1000, first=500)
+
+    def hurried() -> float:
+        return time.time() + 3600 - 2  # the server's hour seems to be over in two seconds
+
+    async def main() -> None:
+        settings = Settings(reconnect=Reconnect(unix_time=hurried))
+        async with (
+            serve(voice=ToneVoice(), options=ServerOptions(session_s=3600)) as server,
+            converse(engine.Memory(samples, RATE), remote(server.url), settings) as conversation,
+        ):
+            rotated = 0
+            async for event in conversation.events():
+                assert event.type != "bargein.reconnecting"
+                rotated += event.type == "bargein.rotated"
+                if rotated == 2:
+                    break
+
+    asyncio.run(main())
+    assert len(heard) >= 2
+    audio = np.frombuffer(b"".join(b"".join(parts) for parts in heard.values()), np.int16)
+    assert len(audio) > RATE
+    assert np.array_equal(audio, samples[: len(audio)])
