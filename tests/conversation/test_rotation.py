@@ -22,7 +22,7 @@ from engine.server.voices import ToneVoice
 from engine.server.websocket import ServedConnection
 
 from .harness import RATE, Recorder, Shorts
-from .sessions import Servers, chatter
+from .sessions import Servers, Tapped, chatter
 
 TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
 
@@ -206,3 +206,59 @@ def test_over_real_sockets_too(monkeypatch: pytest.MonkeyPatch) -> None:
     audio = np.frombuffer(b"".join(b"".join(parts) for parts in heard.values()), np.int16)
     assert len(audio) > RATE
     assert np.array_equal(audio, samples[: len(audio)])
+
+
+class Slow(Tapped):
+    """Takes two seconds to greet."""
+
+    async def send(self, data: bytes | str) -> None:
+        if b"session.created" in (data if isinstance(data, bytes) else data.encode()):
+            await asyncio.sleep(2.0)
+        await super().send(data)
+
+
+def test_who_speaks_while_the_second_line_is_opened_is_heard_on_the_first() -> None:
+    samples = chatter(30, every=13, first=10.5)  # the second line is asked for at 10 s
+    servers = Servers(ServerOptions(session_s=20), taps=[Tapped, Slow])
+    ran = run(servers, samples, 30)
+    assert_heard_to_the_sample(servers, samples, 30)
+    assert len(servers.sessions) > 1 + len(ran.told("bargein.rotated")), "one was opened in vain"
+    assert not ran.told("bargein.reconnecting")
+    assert all(turn.status == "completed" for turn in ran.turns)
+    assert len(ran.turns) == 4
+
+
+def test_what_is_typed_while_the_second_line_is_opened_is_in_its_conversation() -> None:
+    async def types(conversation: Conversation) -> None:
+        await asyncio.sleep(11.0)
+        conversation.say("Keep this in mind.", respond=False)
+
+    servers = Servers(ServerOptions(session_s=20), taps=[Tapped, Slow])
+    ran = run(servers, chatter(24, first=500), 24, during=types)
+    assert ran.told("bargein.rotated")
+    assert ("user", "Keep this in mind.") in servers.sessions[-1].told
+    told = [each for session in servers.sessions[:-1] if not session.audio.size for each in session.told]
+    assert told == [], "the one that was opened in vain"
+
+
+def test_a_line_that_is_lost_while_the_second_is_opened() -> None:
+    class Short(Tapped):
+        """Breaks in the middle of the other's greeting."""
+
+        async def receive(self) -> bytes | str:
+            if asyncio.get_running_loop().time() > 11.0:
+                await self.close(1006)
+            return await super().receive()
+
+    samples = chatter(19, first=500)
+    servers = Servers(ServerOptions(session_s=20), taps=[Short, Slow])
+    ran = run(servers, samples, 19)
+    assert len(ran.told("bargein.reconnected")) == 1
+    assert len(servers.sessions) == 2, "the one that was on its way is taken"
+    before, after = (session.audio for session in servers.sessions)
+    assert np.array_equal(before, samples[: len(before)])
+    (place,) = np.flatnonzero(
+        (np.lib.stride_tricks.sliding_window_view(samples, 960) == after[:960]).all(axis=1)
+    ).tolist()
+    assert np.array_equal(after, samples[place : place + len(after)])
+    assert 0 <= place - len(before) <= 3 * 240
