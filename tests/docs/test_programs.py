@@ -20,6 +20,8 @@ from engine.endpoints.wav import WavWriter, read_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"(?:<!-- compiled only: (?P<why>[^>]+) -->\n+)?```python\n(?P<code>.*?)```", re.DOTALL)
+REAL_TIME = "index.md"
+"""The page whose program runs as it stands."""
 AROUND = """
 import asyncio
 
@@ -53,8 +55,12 @@ class Program(NamedTuple):
 
     @property
     def runnable(self) -> str:
-        """The code as it is run here: a file stands for a sound device."""
+        """The code as it is run here: a file stands for a sound device, and time is virtual, so that a slow machine
+        changes nothing.
+        """
         code = self.code if self.whole else AROUND.format(body=textwrap.indent(self.code, " " * 8))
+        if self.page != REAL_TIME:
+            code = code.replace("asyncio.run(", "__import__('engine.clock').clock.run_virtual(")
         return re.sub(r"engine\.Device\([^)]*\)", 'engine.WavFile("question.wav", "answer.wav")', code)
 
 
