@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from engine.clock import run_virtual
 from engine.conversation import conversation as meeting
 from engine.endpoints import SoundSettings
+from engine.realtime.items import MAX_ITEMS
 from engine.transport import pair
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ def notes() -> list[str]:
     return [
         f"Ours is bounded: {queue:g} s of reply in the queue ({queue * 48000 / 2**20:.1f} MiB, touched at once), "
         f"{meeting.MAX_UNREAD_TURNS} unread turns, {meeting.MAX_UNREAD_EVENTS} unread events and "
-        f"{meeting.MAX_UNREAD_BYTES / 2**20:g} MiB of messages behind them; the oldest go. openai-agents keeps "
-        "every item of the conversation, as its applications want, and an unread queue without a bound."
+        f"{meeting.MAX_UNREAD_BYTES / 2**20:g} MiB of messages behind them, {MAX_ITEMS} items of history; "
+        "the oldest go. openai-agents keeps every item of the "
+        "conversation, as its applications want, and an unread queue without a bound."
     ]
 
 

@@ -21,6 +21,7 @@ RUN_BY = {
     "phone_call.py": "tests/test_calls.py",
     "stages.py": "tests/test_examples.py",
     "tool.py": "tests/conversation/test_readme.py",
+    "transcribe.py": "tests/conversation/test_readme.py",
 }
 
 
