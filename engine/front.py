@@ -99,7 +99,8 @@ def connect(
 
     A connection that is lost is opened again and told what was said, and one that will expire is replaced in a silence
     before: `reconnect` (`engine.conversation.Reconnect`) says how, None that a lost connection ends the conversation.
-    Events of the type bargein.reconnecting, .reconnected, .rotated and .gave_up tell of it; captured sound older than
+    Events of the type bargein.reconnecting, .reconnected, .rotated and .gave_up tell of it, and bargein.device of what
+    happens to a sound device; captured sound older than
     `oldest_s`, 1 to 5, is left out. Entering the block raises `ConfigError`, `TransportError` or `MediaError` when it
     cannot begin.
     """

@@ -21,6 +21,7 @@ from engine.conversation.approvals import ApprovalRequest, Approve
 from engine.conversation.commits import Commit, CommitOutcome
 from engine.conversation.controls import Activation, Spoken
 from engine.conversation.conversation import Conversation
+from engine.conversation.deviceevents import DeviceChanged
 from engine.conversation.line import OpenConnection
 from engine.conversation.local import LocalSound, Played
 from engine.conversation.mcpservers import McpServer
@@ -41,6 +42,7 @@ __all__ = [
     "Commit",
     "CommitOutcome",
     "Conversation",
+    "DeviceChanged",
     "Line",
     "LocalSound",
     "McpServer",

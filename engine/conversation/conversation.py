@@ -16,6 +16,7 @@ from typing import TypeVar
 from engine.audio import AudioEvent, CaptureStats, EventKind, ItemKey, PlaybackStats, TimeMap
 from engine.conversation.commits import Commits
 from engine.conversation.connected import Connected
+from engine.conversation.deviceevents import follow_device
 from engine.conversation.ending import Ending
 from engine.conversation.feed import Feed
 from engine.conversation.framing import MOST_RECORDS, Framer
@@ -105,8 +106,9 @@ class Conversation(Connected, Telling):
             yield turn
 
     async def events(self) -> AsyncIterator[ev.AnyEvent]:
-        """Every event of the server that the session's state allows, typed. Unread, the newest are kept, at most 4096
-        and 8 MiB. Ends and fails as `turns` does.
+        """Every event of the server that the session's state allows, typed, and reports of this side: `ToolFinished`,
+        `DeviceChanged`, and `Unknown` ones of the type bargein.*. Unread, the newest are kept, at most 4096 and 8 MiB.
+        Ends and fails as `turns` does.
         """
         async for event in self._told(self._events):
             yield event
@@ -212,7 +214,7 @@ class Conversation(Connected, Telling):
                 self._cancel()
         elif event.kind is EventKind.SPEECH_STOPPED:
             self._replies.speech_ended(event.position - SPEECH_TAIL)
-        elif event.kind >= EventKind.PLAYING:
+        elif EventKind.PLAYING <= event.kind <= EventKind.SILENT:  # those of an item
             known = event.kind is EventKind.PLAYING
             item = self._replies.begins(event.value, event.position) if known else self._replies.queue.key(event.value)
         if self._observer is not None:
@@ -335,6 +337,7 @@ class Conversation(Connected, Telling):
     def start(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Start the three tasks in the conversation's group, and what opens the microphone."""
         self._toolbox.start(tasks)
+        follow_device(self.sound, self._events.put)
         parts = [self._listen, self._read, self._write] + ([self._activate] if self._settings.activation else [])
         parts += [self._keeper.run] if self._keeper is not None else []
         return [tasks.create_task(self._guarded(part)) for part in parts]

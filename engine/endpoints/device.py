@@ -28,9 +28,10 @@ class Device:
 
     `priority` 1..99 asks for SCHED_FIFO for the audio thread, 0 does not; a refusal is reported in `Opened.realtime`.
 
-    A device that dies or is unplugged is told to `on_event` (called on the loop thread) and reopened by name when it
-    returns; the conversation goes on. While it is away silence is sent, and the reply waits for `hold_s`, then it is
-    cut off. With `reopen=False` its death ends the conversation with `DeviceError`. Several may be open.
+    A device that dies or is unplugged is told to `on_event` (called on the loop thread; the conversation's `events`
+    have it as `DeviceChanged`) and reopened by name when it returns; the conversation goes on. While it is away silence
+    is sent, and the reply waits for `hold_s`, then it is cut off. With `reopen=False` its death ends the conversation
+    with `DeviceError`. Several may be open.
 
     Needs the extra `device` and PortAudio: entering raises `MissingExtraError` or `DeviceError`, with the remedy.
     """

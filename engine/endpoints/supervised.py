@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ LONGEST_PAUSE_S = 2.0
 SUSPENDED_S = 0.5
 WRONG_RATE_PPM = 1000.0
 HOP = 240  # samples at 24 kHz
+MOST_EARLY = 16
 _log = logging.getLogger("bargein")
 T = TypeVar("T")
 
@@ -112,7 +114,8 @@ class DeviceSound:
         self._wishes = wishes
         self._patience = patience
         self._wakeup = wakeup
-        self._on_event = on_event
+        self._listeners = [on_event] if on_event is not None else []
+        self._told: deque[DeviceEvent] = deque(maxlen=MOST_EARLY)  # the newest, for who follows later; older ones go
         self._watch: asyncio.Task[None] | None = None
         self._started_at = 0.0
         self._told_rate = False
@@ -162,6 +165,12 @@ class DeviceSound:
     def stamps(self, direction: str) -> Stamps:
         """The filtered time stamps of "capture" or "playback", with drift in ppm and gaps."""
         return self.streams[0 if direction == "capture" else -1].callback.stamps(direction)
+
+    def follow(self, listener: Callable[[DeviceEvent], None]) -> None:
+        """Call `listener` on the loop thread for what happens from now on, and now for the newest 16 that did."""
+        for event in self._told:
+            listener(event)
+        self._listeners.append(listener)
 
     # ---- life
 
@@ -240,9 +249,10 @@ class DeviceSound:
 
     def _tell(self, event: DeviceEvent) -> None:
         _log.warning("sound device: %s", event.text)
-        if self._on_event is not None:
+        self._told.append(event)
+        for listener in self._listeners:
             try:
-                self._on_event(event)
+                listener(event)
             except Exception:
                 _log.exception("on_event of the device failed")
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.device.pipewire import PipeWire
 from tests.device.soundserver import SoundServer, skip_or_fail
+from tests.device.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 LATENCIES_MS = (100, 101, 102, 200, 300, 400)
@@ -31,6 +32,14 @@ def server(tmp_path: Path) -> Iterator[SoundServer]:
         yield running
     finally:
         running.kill()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """PortAudio without any sound."""
+    made = World()
+    made.install(monkeypatch)
+    return made
 
 
 class Scenario:

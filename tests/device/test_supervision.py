@@ -1,143 +1,18 @@
-"""What supervision does about a stream that dies, stalls or never starts. PortAudio is played by a few lines here; the
-duplex and its callback are real.
-"""
+"""What supervision does about a stream that dies, stalls or never starts."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.audio import DeviceCallback, Duplex, DuplexConfig, EventKind
+from engine.audio import EventKind
 from engine.endpoints import DeviceEvent, DeviceSound, supervised
-from engine.endpoints.negotiate import Pair, Wishes
-from engine.endpoints.portaudio import DeviceEntry, StreamPlan
-from engine.endpoints.supervised import Patience
-from engine.endpoints.wakeup import Wakeup
 from engine.errors import DeviceError
-from engine.native import lib, new
-
-USB = DeviceEntry(4, "USB Audio: - (hw:1,0)", "ALSA", 2, 2, 48000, False, False)
-PLAN = StreamPlan("both", 4, 4, 1, 1, 48000, "int16", 480, 0.0)
-WISHES = Wishes("USB*", "USB*", None, 10.0, None, None, None, None)
-
-
-class FakeStream:
-    """An open stream whose callbacks the test makes."""
-
-    def __init__(self, duplex: Duplex, plan: StreamPlan) -> None:
-        self.plan = plan
-        self.callback = DeviceCallback(duplex, plan.direction)
-        self.alive = True
-        self.started = self.closed = False
-        self.latency_ms = (None, None)
-
-    def start(self) -> None:
-        self.started = True
-
-    def close(self) -> None:
-        self.alive, self.closed = False, True
-
-    def beat(self, heard: Any = None) -> None:
-        """One callback."""
-        time = new("rt_device_time *", {"adc": 0.0, "now": 0.0, "dac": 0.0})
-        block = np.zeros(480, np.int16) if heard is None else heard
-        given, played = new("int16_t[480]", block.tolist()), new("int16_t[480]")
-        lib.rt_device_callback(given, played, 480, time, 0, self.callback.userdata)
-
-
-class World:
-    """What PortAudio and the clocks say."""
-
-    def __init__(self) -> None:
-        self.there = [USB]  # in the helper process
-        self.listed = [USB]  # in ours, until renewed
-        self.refusals = 0  # of the next openings
-        self.opened: list[FakeStream] = []
-        self.events: list[DeviceEvent] = []
-        self.calls: list[str] = []
-        self.slept = 0.0
-        self.dead_starts = 0
-
-    def open_streams(self, duplex: Duplex, plans: Sequence[StreamPlan], *_more: object) -> list[FakeStream]:
-        self.calls.append("open")
-        if self.refusals:
-            self.refusals -= 1
-            raise DeviceError("it is busy")
-        self.opened += [FakeStream(duplex, plan) for plan in plans]
-        if self.dead_starts:
-            self.dead_starts -= 1
-            self.opened[-1].alive = False
-        return self.opened[-len(plans) :]
-
-    def devices(self) -> list[DeviceEntry]:
-        return self.listed
-
-    def devices_now(self) -> list[DeviceEntry]:
-        self.calls.append("look")
-        return self.there
-
-    def renew(self) -> bool:
-        self.calls.append("renew")
-        self.listed = self.there
-        return True
-
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self.events]
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World()
-    for name in ("open_streams", "devices", "devices_now", "renew"):
-        monkeypatch.setattr(supervised, name, getattr(made, name))
-    monkeypatch.setattr(supervised, "_sleep_clock", lambda: made.slept)
-    monkeypatch.setattr(supervised, "WATCH_S", 0.005)
-    monkeypatch.setattr(supervised, "STALL_S", 3600.0)  # a busy machine stalls the test's callbacks, too
-    monkeypatch.setattr(supervised, "LONGEST_PAUSE_S", 0.02)
-    yield made
-
-
-Body = Callable[[DeviceSound], Awaitable[None]]
-
-
-def run(world: World, body: Body, *, reopen: bool = True, hold_s: float = 60.0) -> bool:
-    """Open, watch, do `body`, close; returns whether all was given back."""
-
-    async def main() -> bool:
-        wakeup = Wakeup()
-        sound = DeviceSound(WISHES, Patience(reopen, hold_s), wakeup, world.events.append)
-        duplex = Duplex(DuplexConfig(wakeup_descriptor=wakeup.descriptor))
-        streams: Any = world.open_streams(duplex, [PLAN])
-        sound.opened_with(duplex, streams, Pair(USB, USB), 0)
-        await sound.start()
-        try:
-            async with asyncio.timeout(60):
-                await body(sound)
-        finally:
-            closed = await sound.stop()
-            wakeup.close()
-        return closed
-
-    return asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
-
-
-async def beating(world: World, condition: Callable[[], bool]) -> None:
-    """Callbacks go on until the condition holds."""
-    while not condition():
-        if world.opened[-1].alive:
-            world.opened[-1].beat()
-        await asyncio.sleep(0.002)
+from tests.device.world import PLAN, USB, World, beating, run, until
 
 
 def test_a_healthy_stream_is_left_alone(world: World) -> None:
@@ -152,12 +27,12 @@ def test_a_healthy_stream_is_left_alone(world: World) -> None:
 
 @pytest.mark.parametrize("how", ["stalls", "ends"])
 def test_a_stream_without_heartbeat_is_opened_again(world: World, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def body(sound: DeviceSound) -> None:
+    async def body(_sound: DeviceSound) -> None:
         world.opened[0].beat()
         world.opened[0].alive = how == "stalls"
         if how == "stalls":
             monkeypatch.setattr(supervised, "STALL_S", 0.05)
-        await until(lambda: sound.away)
+        await until(lambda: "lost" in world.kinds())
         monkeypatch.setattr(supervised, "STALL_S", 3600.0)
         await until(lambda: len(world.opened) == 2)
         await beating(world, lambda: "back" in world.kinds())
@@ -289,7 +164,7 @@ def test_a_listener_that_fails_is_not_the_devices_problem(world: World, caplog: 
         def failing(event: DeviceEvent) -> None:
             raise ValueError(event.kind)
 
-        sound._on_event = failing
+        sound.follow(failing)
         world.opened[0].beat()
         world.opened[0].alive = False
         await until(lambda: len(world.opened) == 2)
