@@ -37,6 +37,11 @@ class Ran:
     err: str
 
     @property
+    def own_err(self) -> str:
+        """What it said on stderr, without the lines that ALSA's library prints when a busy machine is late."""
+        return "".join(line for line in self.err.splitlines(keepends=True) if not line.startswith("ALSA lib"))
+
+    @property
     def complaints(self) -> list[str]:
         """What it said on stderr, without the line that says who answers."""
         return [line for line in self.err.splitlines() if "the server inside answers" not in line]

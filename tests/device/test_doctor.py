@@ -120,7 +120,7 @@ def test_ctrl_c_leaves_nothing_running(server: SoundServer, words: str) -> None:
         assert line, process.communicate()
     process.send_signal(signal.SIGINT)
     ran = finish(process)  # fails when a process of the load is left
-    assert ran.code == 130 and ran.err == "bargein: stopped\n"
+    assert ran.code == 130 and ran.own_err == "bargein: stopped\n"
 
 
 # ---- without sound

@@ -61,7 +61,7 @@ def test_a_service_talks_in_lines_and_leaves_with_0(
     assert ran.code == 0, ran
     last = json.loads(ran.out.splitlines()[-1])
     assert last["type"] == "summary" and last["seconds"] > 0
-    assert ran.err == ""
+    assert ran.own_err == ""
 
 
 @pytest.mark.parametrize("moment", range(len(MOMENTS_S)))
@@ -82,19 +82,19 @@ def test_a_signal_at_any_moment_leaves_cleanly(server: SoundServer, moment: int)
 )
 def test_a_device_that_is_not_there_costs_nothing(server: SoundServer, arguments: tuple[str, ...], words: str) -> None:
     ran = run("talk", *arguments, "--server", "ws://127.0.0.1:1/v1/realtime", env=server.environment)
-    assert ran.code == 1 and ran.err.count("\n") == 1 and words in ran.err  # the server was not even called
+    assert ran.code == 1 and ran.own_err.count("\n") == 1 and words in ran.err  # the server was not even called
 
 
 def test_without_any_device_it_says_so(server: SoundServer) -> None:
     server.kill()
     ran = run("talk", "--server", "inside", env=server.environment)
-    assert ran.code == 1 and ran.err.count("\n") == 1 and "is a sound server running?" in ran.err
+    assert ran.code == 1 and ran.own_err.count("\n") == 1 and "is a sound server running?" in ran.err
 
 
 def test_a_server_that_is_not_there(server: SoundServer) -> None:
     arguments = [*TALK[:5], "--server", "ws://127.0.0.1:1/v1/realtime"]
     ran = run(*arguments, env=server.environment, stdin=subprocess.DEVNULL)
-    assert ran.code == 1 and ran.err.count("\n") == 1
+    assert ran.code == 1 and ran.own_err.count("\n") == 1
 
 
 def test_settings_come_from_the_file(server: SoundServer, tmp_path: Path) -> None:
