@@ -31,10 +31,10 @@ from engine.audio import AudioEvent, Duplex, DuplexConfig, EventKind, ItemKey
 from engine.conversation import Conversation, Settings, converse
 from engine.endpoints import SoundSettings
 from engine.endpoints.wav import read_wav
+from engine.front import embedded
 from engine.realtime import events as ev
-from engine.server import ServerOptions, responder, serve_connection
+from engine.server import ServerOptions
 from engine.server.voices import ToneVoice
-from engine.transport import Connection, pair
 
 RATE, HOP = 24000, 240
 MOST_MB_PER_HOUR = 1.0
@@ -152,21 +152,6 @@ def resident_mb() -> float:
     return int(fields["VmRSS"].split()[0]) / 1024
 
 
-@asynccontextmanager
-async def server() -> AsyncIterator[Connection]:
-    """The server inside, in memory."""
-    ours, theirs = pair()
-    brain = responder(f"script:{DATA / 'demo.yaml'}")
-    task = asyncio.create_task(serve_connection(theirs, responder=brain, voice=ToneVoice(), options=SMALL))
-    try:
-        yield ours
-    finally:
-        await ours.close()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 @dataclass
 class Outcome:
     """An hour in figures."""
@@ -187,6 +172,7 @@ class Outcome:
 async def soak(minutes: float, seed: int) -> tuple[Outcome, Tally, Conversation]:
     """Hold the conversation for so many simulated minutes."""
     outcome, tally = Outcome(), Tally()
+    server = embedded(f"script:{DATA / 'demo.yaml'}", SMALL, voice=ToneVoice())  # in memory: the loop is virtual
     async with converse(Room(seed), server, Settings(), tally) as conversation:
         tasks = [
             asyncio.create_task(_turns(conversation, outcome, tally)),

@@ -23,7 +23,7 @@ static int valid(const rt_playout_config *config)
            (config->policy != RT_PLAYOUT_PACED || valid_pace(config));
 }
 
-static size_t frame_bytes(const rt_playout_config *config) { return config->format == RT_PCM16 ? 2 : 1; }
+static uint32_t frame_bytes(const rt_playout_config *config) { return config->format == RT_PCM16 ? 2 : 1; }
 
 /* PCM needs none, but to follow another clock. */
 static int resamples(const rt_playout_config *config) { return config->format != RT_PCM16 || config->policy == RT_PLAYOUT_PACED; }
@@ -49,7 +49,7 @@ size_t rt_playout_size(const rt_playout_config *config)
 {
     if (!valid(config))
         return 0;
-    return RT_ALIGN64(sizeof(rt_playout)) + resample_size(config) + rt_paced_size(config) +
+    return RT_ALIGN64(sizeof(rt_playout)) + resample_size(config) + rt_paced_size(config, frame_bytes(config)) +
            rt_ring_size(span_size(config), RT_PLAYOUT_SPANS) + RT_ALIGN64(config->capacity_frames * frame_bytes(config));
 }
 
@@ -59,7 +59,7 @@ int rt_playout_init(rt_playout *p, const rt_playout_config *config)
         return RT_BAD_ARGUMENT;
     memset(p, 0, sizeof *p);
     p->config = *config;
-    p->frame_bytes = (uint32_t)frame_bytes(config);
+    p->frame_bytes = frame_bytes(config);
     p->rate_hz = SOURCE_RATE(config->format);
     p->hop_frames = p->rate_hz / 100;
     p->capacity = config->capacity_frames;
@@ -68,7 +68,7 @@ int rt_playout_init(rt_playout *p, const rt_playout_config *config)
     rt_stretch_init(&p->stretch, p->rate_hz);
     p->resample_offset = RT_ALIGN64(sizeof *p);
     p->paced_offset = p->resample_offset + resample_size(config);
-    p->spans_offset = p->paced_offset + rt_paced_size(config);
+    p->spans_offset = p->paced_offset + rt_paced_size(config, frame_bytes(config));
     p->data_offset = p->spans_offset + rt_ring_size(span_size(config), RT_PLAYOUT_SPANS);
     if (resamples(config)) {
         rt_resample_config resample = resampling(config);

@@ -8,15 +8,11 @@
 
 /* ---- memory ---- */
 
-static uint32_t store_frames(const rt_playout_config *config) { return config->capacity_frames; }
-
-static uint32_t frame_bytes(const rt_playout_config *config) { return config->format == RT_PCM16 ? 2 : 1; }
-
-size_t rt_paced_size(const rt_playout_config *config)
+size_t rt_paced_size(const rt_playout_config *config, uint32_t frame_bytes)
 {
     if (config->policy != RT_PLAYOUT_PACED)
         return 0;
-    return RT_ALIGN64(sizeof(rt_paced) - sizeof(rt_packets)) + rt_packets_size(store_frames(config), frame_bytes(config));
+    return RT_ALIGN64(sizeof(rt_paced) - sizeof(rt_packets)) + rt_packets_size(config->capacity_frames, frame_bytes);
 }
 
 int rt_paced_init(rt_playout *p)
@@ -26,7 +22,7 @@ int rt_paced_init(rt_playout *p)
     memset(paced, 0, sizeof *paced);
     rt_conceal_init(&paced->conceal);
     rt_lag_init(&paced->lag, RT_CONCEAL_DELAY / (RT_RATE / p->rate_hz));
-    rt_packets_init(&paced->packets, store_frames(&p->config), frame_bytes(&p->config));
+    rt_packets_init(&paced->packets, p->config.capacity_frames, p->frame_bytes);
     return rt_jitter_init(&paced->jitter, &jitter);
 }
 

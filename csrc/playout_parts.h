@@ -41,7 +41,7 @@ void rt_playout_drain_lag(rt_playout *p, rt_lag *lag, uint32_t keep, rt_playout_
 
 /* ---- playout_packets.c: the queue of the paced policy ---- */
 
-size_t rt_paced_size(const rt_playout_config *config); /* 0 for other policies */
+size_t rt_paced_size(const rt_playout_config *config, uint32_t frame_bytes); /* 0 for other policies */
 int rt_paced_init(rt_playout *p);
 /* Takes over what the loop thread pushed. While fading the generation that sounds is not dead yet. */
 void rt_paced_take(rt_playout *p, uint32_t dead, int fading) RT_NONBLOCKING;

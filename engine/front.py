@@ -35,6 +35,7 @@ from engine.transport.dialect import in_beta
 if TYPE_CHECKING:
     from engine.realtime.types import Shape
     from engine.server import Responder, ServerOptions
+    from engine.server.voices import Voice
 
 INSIDE = "inside"
 """Given as the URL: the server inside, whatever the environment names."""
@@ -257,26 +258,32 @@ secret_for = key_for
 
 
 def embedded(
-    responder: str | Responder = "echo", options: ServerOptions | None = None, *, transcription: bool = False
+    responder: str | Responder = "echo",
+    options: ServerOptions | None = None,
+    *,
+    voice: Voice | None = None,
+    transcription: bool = False,
 ) -> OpenConnection:
-    """Starts the server inside for one conversation: over a WebSocket on loopback, or in memory on a virtual loop."""
+    """Starts the server inside for one conversation: over a WebSocket on loopback, or in memory on a virtual loop.
+    `voice` None takes the best there is.
+    """
 
     def opened() -> AbstractAsyncContextManager[Connection]:
         where = _in_memory if clock.is_virtual() else _on_loopback
-        return where(responder, options, transcription)
+        return where(responder, options, voice, transcription)
 
     return opened
 
 
 @asynccontextmanager
 async def _on_loopback(
-    responder: str | Responder, options: ServerOptions | None, transcription: bool
+    responder: str | Responder, options: ServerOptions | None, voice: Voice | None, transcription: bool
 ) -> AsyncIterator[Connection]:
     from engine import server  # imported when used: a client of another server does not pay for this one
 
     brain = server.responder(responder) if isinstance(responder, str) else responder
     async with (
-        server.serve(port=0, responder=brain, options=options) as running,
+        server.serve(port=0, responder=brain, voice=voice, options=options) as running,
         websocket_transport.connect(running.url + ("?intent=transcription" if transcription else "")) as connection,
     ):
         yield connection
@@ -284,13 +291,15 @@ async def _on_loopback(
 
 @asynccontextmanager
 async def _in_memory(
-    responder: str | Responder, options: ServerOptions | None, transcription: bool
+    responder: str | Responder, options: ServerOptions | None, voice: Voice | None, transcription: bool
 ) -> AsyncIterator[Connection]:
     from engine import server
 
     brain = server.responder(responder) if isinstance(responder, str) else responder
     ours, theirs = pair()
-    serving = server.serve_connection(theirs, responder=brain, options=options, transcription=transcription)
+    serving = server.serve_connection(
+        theirs, responder=brain, voice=voice, options=options, transcription=transcription
+    )
     task = asyncio.create_task(serving)
     try:
         yield ours

@@ -20,11 +20,11 @@ from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decod
 from engine.audio.inlet import Inlet
 from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.packets import LinkStats, Packet, PacketKind
-from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, PlayoutStats, Position
+from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, Position
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
 from engine.audio.stage import Stage, stage
-from engine.audio.stats import CaptureStats, PlaybackStats
+from engine.audio.stats import CaptureStats, PlaybackStats, PlayoutStats
 from engine.audio.timemap import TimeMap
 
 __all__ = [

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
 from engine.audio.packets import LinkStats, Packet, link_stats
+from engine.audio.stats import PlayoutStats, playout_stats
 from engine.errors import ConfigError, EngineError
 from engine.native import Block, address, buffer, lib, new
 
@@ -93,59 +94,6 @@ def fill_config(
     most = min(10000.0, capacity_s * 1000) if policy is PlayoutPolicy.PACED else 10000.0
     c.max_delay_ms = int(checked("max_delay_ms", max_delay_ms, 200, most))
     c.patience = checked("patience", patience, 0.25, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class PlayoutStats:
-    """One snapshot of the queue.
-
-    `queued`, `played`, `faded`, `discarded` are source samples, all others samples at 24 kHz. `underruns` are
-    episodes, `stalled_samples` their length. From `concealed_samples` on the names are those of WebRTC's getStats
-    (concealedSamples and so on) in snake case; its delays in seconds are these sums / 24000, and its mean delay is
-    jitter_buffer_delay / jitter_buffer_emitted_count.
-    """
-
-    state: str
-    generation: int
-    output: int
-    queued: int
-    played: int
-    faded: int
-    discarded: int
-    underruns: int
-    interruptions: int
-    stalled_samples: int
-    concealed_samples: int
-    inserted_samples_for_deceleration: int
-    removed_samples_for_acceleration: int
-    jitter_buffer_delay: int
-    jitter_buffer_target_delay: int
-    jitter_buffer_emitted_count: int
-
-
-STATES = {lib.RT_SILENT: "silent", lib.RT_PLAYING: "playing", lib.RT_STARVED: "starved", lib.RT_FADING: "fading"}
-
-
-def playout_stats(raw: Any) -> PlayoutStats:
-    """The C struct as a PlayoutStats."""
-    return PlayoutStats(
-        STATES[raw.state],
-        raw.generation,
-        raw.output,
-        raw.queued,
-        raw.played,
-        raw.faded,
-        raw.discarded,
-        raw.underruns,
-        raw.interruptions,
-        raw.stalled_samples,
-        raw.concealed_samples,
-        raw.inserted_samples_for_deceleration,
-        raw.removed_samples_for_acceleration,
-        raw.jitter_buffer_delay,
-        raw.jitter_buffer_target_delay,
-        raw.jitter_buffer_emitted_count,
-    )
 
 
 class PlayoutQueue:

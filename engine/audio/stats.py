@@ -1,13 +1,66 @@
-"""What the two halves of a Duplex report of themselves."""
+"""What the two halves of a Duplex and the playout report of themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from engine.audio.playout import PlayoutStats, playout_stats
+from engine.native import lib
 
 HOP = 240
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStats:
+    """One snapshot of the queue.
+
+    `queued`, `played`, `faded`, `discarded` are source samples, all others samples at 24 kHz. `underruns` are
+    episodes, `stalled_samples` their length. From `concealed_samples` on the names are those of WebRTC's getStats
+    (concealedSamples and so on) in snake case; its delays in seconds are these sums / 24000, and its mean delay is
+    jitter_buffer_delay / jitter_buffer_emitted_count.
+    """
+
+    state: str
+    generation: int
+    output: int
+    queued: int
+    played: int
+    faded: int
+    discarded: int
+    underruns: int
+    interruptions: int
+    stalled_samples: int
+    concealed_samples: int
+    inserted_samples_for_deceleration: int
+    removed_samples_for_acceleration: int
+    jitter_buffer_delay: int
+    jitter_buffer_target_delay: int
+    jitter_buffer_emitted_count: int
+
+
+STATES = {lib.RT_SILENT: "silent", lib.RT_PLAYING: "playing", lib.RT_STARVED: "starved", lib.RT_FADING: "fading"}
+
+
+def playout_stats(raw: Any) -> PlayoutStats:
+    """The C struct as a PlayoutStats."""
+    return PlayoutStats(
+        STATES[raw.state],
+        raw.generation,
+        raw.output,
+        raw.queued,
+        raw.played,
+        raw.faded,
+        raw.discarded,
+        raw.underruns,
+        raw.interruptions,
+        raw.stalled_samples,
+        raw.concealed_samples,
+        raw.inserted_samples_for_deceleration,
+        raw.removed_samples_for_acceleration,
+        raw.jitter_buffer_delay,
+        raw.jitter_buffer_target_delay,
+        raw.jitter_buffer_emitted_count,
+    )
 
 
 @dataclass(frozen=True, slots=True)
