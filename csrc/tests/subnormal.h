@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "conceal.h"
+#include "denoise.h"
 #include "duplex.h"
 #include "jitter.h"
 #include "voicing.h"
@@ -51,6 +52,11 @@ static const floats stretch_floats[] = {FLOATS(rt_stretch, match), FLOATS(rt_str
 static const floats arrival_floats[] = {FLOATS(rt_arrival, rates), FLOATS(rt_arrival, waits)};
 static const floats conceal_floats[] = {
     FLOATS(rt_conceal, kept), FLOATS(rt_conceal, source), FLOATS(rt_conceal, ending), FLOATS(rt_conceal, joint),
+};
+static const floats denoise_floats[] = {
+    FLOATS(rt_denoise, window), FLOATS(rt_denoise, share),   FLOATS(rt_denoise, weight),  FLOATS(rt_denoise, power),
+    FLOATS(rt_denoise, floor),  FLOATS(rt_denoise, past),    FLOATS(rt_denoise, tail),    FLOATS(rt_denoise, noise),
+    FLOATS(rt_denoise, present), FLOATS(rt_denoise, clean),
 };
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),

@@ -57,6 +57,19 @@ static void check_stretch(float rate, int fades)
     free(s);
 }
 
+static void check_denoise(int fades)
+{
+    rt_denoise *denoise = check_memory(rt_denoise_size());
+    float hop[RT_HOP];
+    rt_denoise_init(denoise, RT_DENOISE_FAR, 1.0f);
+    for (uint32_t i = 0; i < LOUD + SILENT; i++) {
+        memcpy(hop, hop_of(i, RT_RATE, fades), sizeof hop);
+        rt_denoise_process(denoise, hop);
+    }
+    CHECK_EQUAL(SCAN(denoise_floats, denoise), 0);
+    free(denoise);
+}
+
 /* Every seventh hop is lost, in speech and in silence; and from hop `away` on all are. */
 static void check_conceal(int fades, uint32_t away)
 {
@@ -248,6 +261,7 @@ int main(void)
         check_vad(fades);
         check_stretch(0.94f, fades);
         check_stretch(1.06f, fades);
+        check_denoise(fades);
         check_conceal(fades, UINT32_MAX);
         check_conceal(fades, LOUD - 4);
         check_halves(fades);

@@ -3,6 +3,7 @@
 Everything here works on numpy arrays or bytes in wire form; times are in samples or milliseconds, as the names say.
 """
 
+from engine.audio.denoise import NoiseReducer
 from engine.audio.detector import VoiceDetector
 from engine.audio.devicecallback import DeviceCallback, Stamps, StreamStats
 from engine.audio.duplex import (
@@ -41,6 +42,7 @@ __all__ = [
     "Inlet",
     "ItemKey",
     "LinkStats",
+    "NoiseReducer",
     "Pacer",
     "PacerStats",
     "Packet",
