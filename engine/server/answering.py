@@ -16,6 +16,7 @@ from typing import Any
 from engine.realtime import events as ev
 from engine.server.config import RESPONSE
 from engine.server.context import count_input, private_input, turn_for
+from engine.server.hearing import Hearing
 from engine.server.items import Item
 from engine.server.mcp import McpSide
 from engine.server.responders.base import Responder, Turn
@@ -51,10 +52,13 @@ class Answering:
         spawn: Spawn,
         room: Callable[[], Awaitable[None]],
         mcp: McpSide,
+        hearing: Hearing,
     ) -> None:
         self._state = state
         self._mcp = mcp
-        self._responder = responder
+        self._hearing = hearing
+        self.responder = responder
+        """The brain that answers; replaced before the first turn by one of the session's own."""
         self._voice = voice
         self._spawn = spawn
         self._room = room
@@ -128,7 +132,8 @@ class Answering:
             self._count += 1
             self._active = answer
             self.on_busy()
-        turn = turn_for(context, settings, self._count_aside if aside else self._count, state.history)
+        number = self._count_aside if aside else self._count
+        turn = turn_for(context, settings, number, state.history, self._hearing)
         speed = float(state.config["audio"]["output"]["speed"])
         speaker = Speaker(
             run, voice=self._voice, options=state.options, speed=speed, room=self._room, call_mcp=self._mcp.call
@@ -138,7 +143,7 @@ class Answering:
 
     async def _perform(self, answer: _Answer, speaker: Speaker, turn: Turn) -> None:
         try:
-            await speaker.perform(self._responder, turn)
+            await speaker.perform(self.responder, turn)
         except Exception:
             _log.exception("response %s failed", answer.run.id)
             error = {"type": "server_error", "code": "server_error", "message": "The server failed."}

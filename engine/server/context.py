@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from engine.server.formats import Samples
+from engine.server.hearing import Hearing
 from engine.server.history import History
 from engine.server.items import Item, from_client
+from engine.server.recognisers.base import Heard
 from engine.server.refusal import Refusal
 from engine.server.responders.base import Tool, ToolOutput, Turn
 from engine.server.run import RunSettings, snapshot
@@ -39,12 +41,14 @@ def private_input(entries: Sequence[dict[str, Any]], state: SessionState) -> lis
     return result
 
 
-def turn_for(context: Sequence[Item], settings: RunSettings, number: int, history: History) -> Turn:
-    """The view of one turn. The audio is read when asked for, so an echo costs nothing for other brains."""
+def turn_for(context: Sequence[Item], settings: RunSettings, number: int, history: History, hearing: Hearing) -> Turn:
+    """The view of one turn. The audio is read when asked for, so an echo costs nothing for other brains; and words are
+    recognised when asked for.
+    """
     users = [item for item in context if item.role == "user"]
     last = users[-1] if users else None
     after = context[context.index(last) + 1 :] if last is not None else context
-    return Turn(
+    turn = Turn(
         number=number,
         user_turn=len(users),
         text=(last.text() or last.understood) if last is not None else "",
@@ -55,9 +59,36 @@ def turn_for(context: Sequence[Item], settings: RunSettings, number: int, histor
         tool_choice=settings.config["tool_choice"],
         tool_outputs=[output for item in after if (output := _output(item, history)) is not None],
         metadata=settings.metadata,
-        items=[snapshot(item) for item in context],
-        load_audio=lambda: _audio(last),
+        items=[_view(item, item.understood) for item in context],
+        load_audio=lambda: last.samples() if last is not None else np.zeros(0, np.float32),
     )
+    return replace(turn, load_words=lambda: _understood(turn, context, last, hearing))
+
+
+async def _understood(turn: Turn, context: Sequence[Item], last: Item | None, hearing: Hearing) -> Turn:
+    """The turn with words for all that was said: what is known already is not asked for again."""
+    heard: Heard | None = None
+    items = list(turn.items)
+    for place, item in enumerate(context):
+        if item.role != "user" or not item.clips:
+            continue
+        found = Heard(item.understood or item.text())
+        if not found.text:
+            found = await hearing.understand(item)
+            items[place] = _view(item, found.text)
+        if item is last:
+            heard = found
+    text = turn.text or (heard.text if heard is not None else "")
+    return replace(turn, text=text, items=items, heard=heard, load_words=None)
+
+
+def _view(item: Item, words: str) -> dict[str, Any]:
+    """An item for a brain: its wire object, where words of the user's speech stand that nobody may have asked for."""
+    wire = snapshot(item)
+    spoken = [part for part in wire.get("content", ()) if part.get("type") == "input_audio"]
+    if words and spoken and not any(part.get("transcript") for part in spoken):
+        spoken[0]["transcript"] = words
+    return wire
 
 
 def count_input(context: Sequence[Item], settings: RunSettings) -> Usage:
@@ -89,9 +120,3 @@ def _output(item: Item, history: History) -> ToolOutput | None:
     call_id = item.wire["call_id"]
     call = history.call_named(call_id)
     return ToolOutput(call_id, call.wire["name"] if call is not None else "", item.wire["output"])
-
-
-def _audio(item: Item | None) -> Samples:
-    if item is None or not item.clips:
-        return np.zeros(0, np.float32)
-    return np.concatenate([clip.samples() for clip in item.clips.values()])

@@ -1,19 +1,22 @@
 """What the user said, in words: transcription events of input items, from whoever knows the words.
 
-A brain may know what is said to it: an object with a method `heard(number)`, as `script` has one. Without one, and
-for a turn it has no words for, transcription fails and says why. Each item's events run beside everything else, in
-the time that its words take; so they arrive in any order against the response and against other items.
+A brain may know what is said to it: an object with a method `heard(number)`, as `script` has one. What it has no
+words for goes to the recogniser, once per item, when the session wants a transcript or the brain wants words. Without
+either, transcription fails and says why. Each item's events run beside everything else, in the time that its words
+take; so they arrive in any order against the response and against other items.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, runtime_checkable
 
+from engine.errors import EngineError
 from engine.realtime import events as ev
 from engine.server.items import Item
+from engine.server.recognisers.base import Heard, Recogniser, Spoken
 from engine.server.state import SessionState
 from engine.server.usage import input_audio_tokens, text_tokens
 
@@ -24,28 +27,9 @@ WORD_MS = 300
 LOGPROBS = "item.input_audio_transcription.logprobs"
 MAX_PENDING = 64
 """Items whose words are under way at a time; one more fails."""
+NO_RECOGNISER = "This server has no speech recogniser, so there is no transcript."
 
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """Words of one speaker, `start` to `end` seconds from the beginning of the item."""
-
-    text: str
-    speaker: str = "A"
-    start: float = 0.0
-    end: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The words of one turn. They come `delay` seconds after it; `failure`, when it is not empty, in their place."""
-
-    text: str = ""
-    delay: float = 0.0
-    segments: Sequence[Spoken] = ()
-    languages: Sequence[str] = ()
-    logprob: float = -0.1
-    failure: str = ""
+_log = logging.getLogger("bargein.server")
 
 
 @runtime_checkable
@@ -60,14 +44,24 @@ class Hearing:
     """Transcribes the input of one session."""
 
     def __init__(
-        self, state: SessionState, brain: object, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+        self,
+        state: SessionState,
+        brain: object,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        recogniser: Recogniser | None = None,
     ) -> None:
         self._state = state
-        self._brain = brain if isinstance(brain, Hears) else None
+        self._recogniser = recogniser
         self._spawn = spawn
+        self.use(brain)
         self._number = 0
+        self._recognising = 0
         self._pending = 0
         self._live_words = 0  # of the turn that is not committed yet
+
+    def use(self, brain: object) -> None:
+        """The brain whose words count from now on."""
+        self._brain = brain if isinstance(brain, Hears) else None
 
     # ---- what happens to the sound
 
@@ -84,27 +78,81 @@ class Hearing:
         self._live_words = 0
 
     def committed(self, item: Item, audio_ms: float) -> None:
-        """The sound became this item. The brain understands it at once; the words are written when they are due."""
+        """The sound became this item. Who knows its words beforehand understands it at once; they are written when
+        they are due.
+        """
         self._number += 1
         written, self._live_words = self._live_words, 0
         heard = self._brain.heard(self._number) if self._brain is not None else None
         item.understood = heard.text if heard is not None else ""
+        if heard is not None or self._recogniser is None:
+            item.recognition = asyncio.get_running_loop().create_future()
+            item.recognition.set_result(heard or self._unknown())
         if self._model() is None:
             return
-        if self._pending >= MAX_PENDING:
-            heard = Heard(failure=f"{MAX_PENDING} items wait for their words: this one is left out.")
+        too_many = self._pending >= MAX_PENDING
         self._pending += 1
-        self._spawn(self._transcribe(item, heard or self._unknown(), audio_ms, written))
+        self._spawn(self._transcribe(item, audio_ms, written, _too_many() if too_many else None))
+
+    async def understand(self, item: Item) -> Heard:
+        """What was said in an item, from whoever knows it. Asked twice it is recognised once; who stops waiting does
+        not stop the work, since the conversation goes on and the next turn needs the words.
+        """
+        return await asyncio.shield(self._recognition(item))
 
     def _unknown(self) -> Heard:
         if self._brain is None:
-            return Heard(failure="This server has no speech recogniser, so there is no transcript.")
+            return Heard(failure=NO_RECOGNISER)
         return Heard(failure=f"The script has no transcript for turn {self._number}.")
+
+    # ---- what is recognised
+
+    def _recognition(self, item: Item) -> asyncio.Future[Heard]:
+        if item.recognition is None:
+            item.recognition = asyncio.get_running_loop().create_future()
+            if self._recogniser is None:
+                item.recognition.set_result(Heard(failure=NO_RECOGNISER))
+            elif self._recognising >= MAX_PENDING:
+                item.recognition.set_result(_too_many())
+            else:
+                self._recognising += 1
+                self._spawn(self._recognise(self._recogniser, item, item.recognition))
+        return item.recognition
+
+    async def _recognise(self, recogniser: Recogniser, item: Item, result: asyncio.Future[Heard]) -> None:
+        try:
+            heard = await self._asked(recogniser, item)
+            item.understood = heard.text
+            if not result.done():
+                result.set_result(heard)
+        finally:
+            self._recognising -= 1
+            result.cancel()  # the session ended before there were words
+
+    async def _asked(self, recogniser: Recogniser, item: Item) -> Heard:
+        if any(clip.dropped for clip in item.clips.values()):
+            return Heard(failure="The audio of this item is not kept any more, so there is no transcript.")
+        hints = self._state.config["audio"]["input"]["transcription"] or {}
+        try:
+            async with asyncio.timeout(self._state.options.recognise_s):
+                return await recogniser.transcribe(
+                    item.samples(), language=hints.get("language"), prompt=hints.get("prompt") or ""
+                )
+        except TimeoutError:
+            limit = self._state.options.recognise_s
+            return Heard(failure=f"The recogniser {recogniser.name} had no words within {limit:g} s.")
+        except EngineError as error:
+            _log.warning("recogniser %s failed: %s", recogniser.name, error)
+            return Heard(failure=f"The recogniser {recogniser.name} failed: {error}")
+        except Exception as error:
+            _log.exception("recogniser %s failed", recogniser.name)
+            return Heard(failure=f"The recogniser {recogniser.name} failed: {type(error).__name__}.")
 
     # ---- what is written
 
-    async def _transcribe(self, item: Item, heard: Heard, audio_ms: float, written: int) -> None:
+    async def _transcribe(self, item: Item, audio_ms: float, written: int, heard: Heard | None) -> None:
         try:
+            heard = heard or await self.understand(item)
             await asyncio.sleep(heard.delay)
         finally:
             self._pending -= 1
@@ -177,6 +225,10 @@ class Hearing:
         """The transcription's model; None when nothing is written down."""
         asked = self._state.config["audio"]["input"]["transcription"]
         return None if asked is None else str(asked.get("model") or "gpt-4o-transcribe")
+
+
+def _too_many() -> Heard:
+    return Heard(failure=f"{MAX_PENDING} items wait for their words: this one is left out.")
 
 
 def _usage(model: str, heard: Heard, audio_ms: float) -> dict[str, Any]:

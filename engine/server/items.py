@@ -5,17 +5,20 @@ An item is its wire object without audio, plus one `Clip` per audio part. `conve
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from engine.audio import AudioFormat
 from engine.realtime.client_rules import MAX_APPEND_BYTES
 from engine.realtime.events import MAX_ID
 from engine.server.formats import Samples, decode_all
+from engine.server.recognisers.base import Heard
 from engine.server.refusal import Refusal, invalid_value
 from engine.server.shapes import Check, array, base64_audio, boolean, fields, nullable, one_of, text
 
@@ -57,6 +60,8 @@ class Item:
     """Sound by content index."""
     understood: str = ""
     """What was said in it, as far as the brain knows; the wire's transcript is another thing, and may come later."""
+    recognition: asyncio.Future[Heard] | None = None
+    """Its words from the recogniser, once somebody has asked for them."""
 
     @property
     def id(self) -> str:
@@ -86,6 +91,11 @@ class Item:
         """What is written or known to be said in it."""
         parts = [part.get("text") or part.get("transcript") or "" for part in self.wire.get("content", ())]
         return " ".join(part for part in parts if part)
+
+    def samples(self) -> Samples:
+        """All its sound as float32 at 24 kHz, without what was dropped."""
+        clips = [clip.samples() for clip in self.clips.values()]
+        return np.concatenate(clips) if clips else np.zeros(0, np.float32)
 
     def retrieved(self) -> dict[str, Any]:
         """The wire object with its audio. Raises Refusal when the sound was dropped."""

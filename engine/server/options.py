@@ -57,6 +57,12 @@ class ServerOptions:
 
     Audio waits at a quarter of it; beyond all of it the session ends with 1013.
     """
+    warm_up_s: float = 60.0
+    """Longest time in seconds that a session waits for its brain, recogniser and voice before session.created; then it
+    gets the error brain_unavailable and close 1011.
+    """
+    recognise_s: float = 30.0
+    """Longest time in seconds for the words of one turn; then its transcription fails, and the brain has no words."""
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
@@ -71,6 +77,8 @@ class ServerOptions:
         _within("least_speech_ms", self.least_speech_ms, 10, 1000)
         _within("idle_history_ms", self.idle_history_ms, 100, 60_000)
         _within("max_sessions", self.max_sessions, 1, 10**6)
+        _within("warm_up_s", self.warm_up_s, 0.01, 3600)
+        _within("recognise_s", self.recognise_s, 0.01, 3600)
         _within("send_queue_bytes", self.send_queue_bytes, 2**16, 2**32)
 
 

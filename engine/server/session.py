@@ -15,7 +15,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from engine.audio import VoiceDetector
@@ -35,7 +36,9 @@ from engine.server.listening import Listening
 from engine.server.mcp import McpSide, labels
 from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
-from engine.server.responders.base import Responder
+from engine.server.readiness import Readiness, unavailable
+from engine.server.recognisers.base import Recogniser
+from engine.server.responders.base import HasRecogniser, HasVoice, PerSession, Responder, SessionInfo
 from engine.server.state import SessionState
 from engine.server.voices import Voice, best_voice
 from engine.transport import Connection
@@ -44,6 +47,7 @@ _log = logging.getLogger("bargein.server")
 
 EXPIRED_CLOSE = 1001
 OVERFLOW_CLOSE = 1013
+REFUSED_CLOSE = 1011
 OVERFLOW_REASON = "the client reads too slowly"
 
 
@@ -57,24 +61,46 @@ async def serve_connection(
     detector: Callable[[], SpeechDetector] | None = None,
     rng: random.Random | None = None,
     transcription: bool = False,
+    recogniser: Recogniser | None = None,
+    readiness: Readiness | None = None,
 ) -> None:
     """Hold one session over an open connection until either side ends it, then close the connection.
 
     `model` is what the client asked for; with `transcription` the session only writes down what it hears. `detector`
-    makes a speech detector for 24 kHz (by default the C core's). `rng` makes ids repeatable. Returns when the
+    makes a speech detector for 24 kHz (by default the C core's). `rng` makes ids repeatable. A `voice` and a
+    `recogniser` of the brain's own go before those given here. `readiness` is shared by the sessions of a server;
+    without one, brain, recogniser and voice are warmed up for this session and closed after it. Returns when the
     connection has ended, whatever the reason; no task is left behind.
     """
+    voice, recogniser = voice_of(responder) or voice or best_voice(), ears_of(responder) or recogniser
+    ready = readiness or Readiness(responder, recogniser, voice)
     actor = Session(
         connection,
         responder=responder,
         options=options or ServerOptions(),
-        voice=voice or best_voice(),
+        voice=voice,
         model=model,
         detector=detector or _core_detector,
         rng=rng,
         transcription=transcription,
+        recogniser=recogniser,
+        readiness=ready,
     )
-    await actor.run()
+    try:
+        await actor.run()
+    finally:
+        if readiness is None:
+            await ready.close()
+
+
+def voice_of(responder: object) -> Voice | None:
+    """The voice that a brain brings along."""
+    return responder.voice if isinstance(responder, HasVoice) else None
+
+
+def ears_of(responder: object) -> Recogniser | None:
+    """The recogniser that a brain brings along."""
+    return responder.recogniser if isinstance(responder, HasRecogniser) else None
 
 
 def _core_detector() -> SpeechDetector:
@@ -94,13 +120,19 @@ class Session:
         model: str | None,
         detector: Callable[[], SpeechDetector],
         rng: random.Random | None,
+        readiness: Readiness,
         transcription: bool = False,
+        recogniser: Recogniser | None = None,
     ) -> None:
         self._connection = connection
+        self._responder = responder
+        self._readiness = readiness
+        self._transcription = transcription
         self._options = options
         self._outbox = Outbox(options.send_queue_bytes)
         self._way_out = Faulty(options.faults, self._queue)
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._opened = asyncio.Event()  # session.created is queued: from now on events are obeyed
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
         ids = Ids(rng)
@@ -124,6 +156,7 @@ class Session:
         self._state.history.on_drop = self._protocol.forget
         self._state.mcp_labels = labels(responder)
         mcp = McpSide(self._state, responder, self._spawn)
+        self._hearing = Hearing(self._state, responder, self._spawn, recogniser)
         self._answering = Answering(
             self._state,
             responder=responder,
@@ -131,9 +164,9 @@ class Session:
             spawn=self._spawn,
             room=self._outbox.room,
             mcp=mcp,
+            hearing=self._hearing,
         )
-        hearing = Hearing(self._state, responder, self._spawn)
-        self._listening = Listening(self._state, self._answering, hearing, detector=detector)
+        self._listening = Listening(self._state, self._answering, self._hearing, detector=detector)
         self._handlers = Handlers(self._state, self._listening, self._answering, mcp)
         self.id = str(config["id"])
 
@@ -143,12 +176,14 @@ class Session:
         code, reason = 1011, "the server failed"
         try:
             async with self._group:
-                self._emit(ev.SessionCreated(session=self._state.config))
                 self._spawn(self._read())
                 self._spawn(self._write())
-                code, reason = await self._ended
-                for task in tuple(self._tasks):
-                    task.cancel()
+                async with self._brain():
+                    code, reason = await self._ended
+                    for task in (working := tuple(self._tasks)):
+                        task.cancel()
+                    if working:
+                        await asyncio.wait(working)  # the brain's session outlives its turns
         except* Exception as group:
             # A mistake of ours must not take other sessions down; this one ends with 1011.
             _log.error("session %s failed", self.id, exc_info=group)
@@ -158,6 +193,51 @@ class Session:
             self._way_out.stop()
             await self._connection.close(code, reason)
         _log.info("session %s ended with %d %s", self.id, code, reason)
+
+    @asynccontextmanager
+    async def _brain(self) -> AsyncIterator[None]:
+        """Make the brain ready and enter its session, then tell the client of ours; or tell it why there is none."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._options.warm_up_s) as limit, self._unless_ended(limit):
+                    await self._readiness.wait()
+                    await self._enter(stack)
+            except Exception as error:
+                if not self._ended.done():
+                    self._refuse(error)
+            else:
+                self._emit(ev.SessionCreated(session=self._state.config))
+                self._opened.set()
+            yield
+
+    @asynccontextmanager
+    async def _unless_ended(self, limit: asyncio.Timeout) -> AsyncIterator[None]:
+        """A client that leaves while it waits for the brain is not waited for."""
+
+        def leave(_: object) -> None:
+            limit.reschedule(0)
+
+        self._ended.add_done_callback(leave)
+        try:
+            yield
+        finally:
+            self._ended.remove_done_callback(leave)
+
+    async def _enter(self, stack: AsyncExitStack) -> None:
+        if not isinstance(self._responder, PerSession):
+            return
+        config = self._state.config
+        info = SessionInfo(self.id, str(config.get("model") or ""), self._transcription, config)
+        brain = await stack.enter_async_context(self._responder.session(info))
+        self._answering.responder = brain
+        self._hearing.use(brain)
+
+    def _refuse(self, error: Exception) -> None:
+        told = unavailable(error)
+        problem = ProtocolError(str(told), code="brain_unavailable")
+        self._protocol.error(problem, kind="server_error")
+        self._flush()
+        self._queue(Close(REFUSED_CLOSE, "the server's brain is not available"))
 
     def end(self, code: int, reason: str) -> None:
         """End the session without waiting for what is queued. The first call counts."""
@@ -173,7 +253,9 @@ class Session:
     async def _read(self) -> None:
         try:
             while not self._ended.done():
-                await self._handle(await self._connection.receive())
+                data = await self._connection.receive()
+                await self._opened.wait()
+                await self._handle(data)
         except ConnectionLost as lost:
             self.end(lost.code, lost.reason)
 

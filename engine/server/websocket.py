@@ -27,8 +27,10 @@ from engine.errors import ConfigError
 from engine.server.doors import PATH, Answer, check_bind, check_request, model_of, transcription_of
 from engine.server.input_audio import SpeechDetector
 from engine.server.options import ServerOptions
+from engine.server.readiness import Readiness
+from engine.server.recognisers import Recogniser
 from engine.server.responders import Echo, Responder
-from engine.server.session import OVERFLOW_CLOSE, serve_connection
+from engine.server.session import OVERFLOW_CLOSE, ears_of, serve_connection, voice_of
 from engine.server.voices import Voice, best_voice
 from engine.transport.websocket import WebSocketConnection
 
@@ -71,9 +73,11 @@ class Server:
         options: ServerOptions,
         detector: Callable[[], SpeechDetector] | None,
         rng: random.Random | None,
+        recogniser: Recogniser | None = None,
     ) -> None:
         self.responder = responder
         self.voice = voice
+        self.recogniser = recogniser
         self.options = options
         self.sessions = 0
         """Sessions open now."""
@@ -81,6 +85,7 @@ class Server:
         self._detector = detector
         self._rng = rng
         self._server: SocketServer | None = None
+        self._readiness = Readiness(responder, recogniser, voice)
 
     async def start(self, host: str, port: int) -> None:
         """Bind and listen. Raises ConfigError when the address is not loopback or cannot be had."""
@@ -109,12 +114,15 @@ class Server:
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
         self.url = f"ws://{shown}:{bound[1]}{PATH}"
         _log.info("listening on %s, responder %s, voice %s", self.url, self.responder.name, self.voice.name)
+        self._readiness.begin()
 
     async def close(self) -> None:
         """Close every session with 1001, stop listening, and wait until nothing is left. Closing twice is allowed."""
         if self._server is not None:
             self._server.close()
+            self._readiness.stop()
             await self._server.wait_closed()
+        await self._readiness.close()
 
     def _door(self, socket: ServerConnection, request: Request) -> Response | None:
         headers = request.headers
@@ -149,6 +157,8 @@ class Server:
                 detector=self._detector,
                 rng=self._rng,
                 transcription=transcription_of(socket.request.path),
+                recogniser=self.recogniser,
+                readiness=self._readiness,
             )
         finally:
             self.sessions -= 1
@@ -169,20 +179,26 @@ async def serve(
     voice: Voice | None = None,
     detector: Callable[[], SpeechDetector] | None = None,
     rng: random.Random | None = None,
+    recogniser: Recogniser | None = None,
 ) -> AsyncIterator[Server]:
     """Listen on `host` (loopback) and `port` (0 = any free one) while the block runs; yields the Server.
 
-    `responder` is `Echo()` by default, `voice` the best there is. Leaving the block closes every session and waits
+    `responder` is `Echo()` by default, `voice` the best there is, and without a `recogniser` nothing that is said is
+    understood; a brain's own voice and recogniser go before those given here. What has to be loaded is loaded from
+    now on, and the first session.created waits for it. Leaving the block closes every session and waits
     for the end of its tasks. Raises ConfigError when the address cannot be used.
     """
+    brain = responder or Echo()
+    voice = voice_of(brain) or voice
     if voice is None:
         voice = await asyncio.to_thread(best_voice)
     server = Server(
-        responder=responder or Echo(),
+        responder=brain,
         voice=voice,
         options=options or ServerOptions(),
         detector=detector,
         rng=rng,
+        recogniser=ears_of(brain) or recogniser,
     )
     await server.start(host, port)
     try:

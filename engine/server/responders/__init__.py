@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from engine.server.responders.base import (
     Audio,
+    Closes,
     Fail,
+    HasRecogniser,
+    HasVoice,
     Part,
+    PerSession,
     Responder,
     Say,
+    SessionInfo,
     Stop,
     Text,
     Tool,
     ToolCall,
     ToolOutput,
     Turn,
+    WarmsUp,
 )
 from engine.server.responders.echo import Echo
 from engine.server.responders.names import responder
@@ -26,17 +32,23 @@ from engine.server.responders.script import Script
 
 __all__ = [
     "Audio",
+    "Closes",
     "Echo",
     "Fail",
+    "HasRecogniser",
+    "HasVoice",
     "Part",
+    "PerSession",
     "Responder",
     "Say",
     "Script",
+    "SessionInfo",
     "Stop",
     "Text",
     "Tool",
     "ToolCall",
     "ToolOutput",
     "Turn",
+    "WarmsUp",
     "responder",
 ]

@@ -6,13 +6,16 @@ its generator is closed at the await it stands in. It runs on the loop, so long 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from engine.server.formats import Samples
+from engine.server.recognisers.base import Heard, Recogniser
+from engine.server.voices.base import Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class Turn:
     user_turn: int
     """How many user messages the context holds."""
     text: str
-    """What the user last wrote, or the transcript of what they last said; "" when neither is known."""
+    """What the user last wrote, or the words of what they last said; "" when neither is known (yet: `understood`)."""
     instructions: str = ""
     modality: str = "audio"
     """"audio" or "text"."""
@@ -125,7 +128,19 @@ class Turn:
     metadata: Mapping[str, str] | None = None
     items: Sequence[Mapping[str, Any]] = ()
     """The context as wire items without audio bytes, oldest first."""
+    """Where words of the user's speech are known, they are its `transcript`, also when the session asked for none."""
     load_audio: Callable[[], Samples] = lambda: np.zeros(0, np.float32)
+    heard: Heard | None = None
+    """What the recogniser made of what the user last said; None before `understood`, and when they wrote."""
+    load_words: Callable[[], Awaitable[Turn]] | None = None
+
+    async def understood(self) -> Turn:
+        """This turn with the words of everything that was said in it.
+
+        Waits for the recogniser where words are still to come (the session bounds how long). Then `text` is "" only
+        when nothing was understood; `heard.failure` tells when that is the recogniser's fault, or that there is none.
+        """
+        return self if self.load_words is None else await self.load_words()
 
     def audio(self) -> Samples:
         """What the user last said as mono float32 at 24 kHz; empty when they wrote, or when the sound has been
@@ -146,3 +161,65 @@ class Responder(Protocol):
 
         An exception ends the response as failed; the session lives on.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What a brain may know about a session when it begins."""
+
+    id: str
+    model: str = ""
+    """What the client's URL asked for, or the server's default; "" in a transcription session."""
+    transcription: bool = False
+    """The session only writes down what it hears: no turn will be asked for."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The effective session as session.created will show it."""
+
+
+@runtime_checkable
+class WarmsUp(Protocol):
+    """A brain, recogniser or voice that must load, or reach something, before it can serve."""
+
+    async def warm_up(self) -> None:
+        """Called once per server, before the first session.created; sessions wait for it. Cheap when it is warm.
+
+        An exception ends the waiting sessions with the error brain_unavailable; the next session calls it again.
+        """
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A brain, recogniser or voice that holds connections, processes or threads."""
+
+    async def aclose(self) -> None:
+        """Called when its server has closed. Whoever asks it again afterwards finds it open again."""
+
+
+@runtime_checkable
+class PerSession(Protocol):
+    """A brain with state of its own for each session."""
+
+    def session(self, info: SessionInfo) -> AbstractAsyncContextManager[Responder]:
+        """Entered before session.created and left when the session ends, after its last turn, in the same task.
+
+        The responder it yields answers this session's turns. An exception on entering ends the session with the error
+        brain_unavailable.
+        """
+
+
+@runtime_checkable
+class HasRecogniser(Protocol):
+    """A brain with ears of its own, which are then the session's."""
+
+    @property
+    def recogniser(self) -> Recogniser | None:
+        """They; None to hear with the server's."""
+
+
+@runtime_checkable
+class HasVoice(Protocol):
+    """A brain with a voice of its own, which is then the session's."""
+
+    @property
+    def voice(self) -> Voice | None:
+        """It; None to speak with the server's."""

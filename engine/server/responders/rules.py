@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.server.hearing import Heard
+from engine.server.recognisers.base import Heard
 from engine.server.responders.base import Fail, McpCall, Say, Stop, Text, ToolCall, Turn
 from engine.server.responders.mcp import mcp_call, mcp_servers
 from engine.server.responders.places import Place, fields, kind_of
@@ -90,6 +90,17 @@ class Rules:
     default: tuple[Step, ...]
     transcripts: tuple[Heard, ...] = ()
     mcp: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether an answer depends on what the user says, so that it waits for the recogniser."""
+        said = [
+            step.text
+            for steps in (*(rule.steps for rule in self.rules), self.default)
+            for step in steps
+            if isinstance(step, Say | Text)
+        ]
+        return any(rule.text is not None for rule in self.rules) or any("{text}" in text for text in said)
 
     def steps_for(self, turn: Turn) -> tuple[Step, ...]:
         """What to do in that turn."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, MissingExtraError
-from engine.server.hearing import Heard
+from engine.server.recognisers.base import Heard
 from engine.server.responders.base import Part, Say, Text, Turn
 from engine.server.responders.rules import Delay, Rules, parse
 
@@ -77,6 +77,8 @@ class Script:
 
     async def respond(self, turn: Turn) -> AsyncIterator[Part]:
         """See `Responder.respond`."""
+        if self._rules.needs_words:
+            turn = await turn.understood()
         last = turn.tool_outputs[-1] if turn.tool_outputs else None
         words = {
             "text": turn.text,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from engine.server.hearing import Heard, Spoken
+from engine.server.recognisers.base import Heard, Spoken
 from engine.server.responders.places import Place, fields, kind_of
 
 _HEARD = ("text", "delay", "segments", "languages", "logprob", "fail")
