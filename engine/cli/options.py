@@ -62,3 +62,4 @@ def serve_options(to: ArgumentParser) -> None:
     to.add_argument("--burst", type=float, metavar="N", help="send sound N times faster than real time (default: 8)")
     to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
     to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
+    to.add_argument("--beta", action="store_true", default=None, help="serve clients of the older dialect, too")

@@ -16,7 +16,7 @@ async def run(options: Namespace) -> int:
         raise ConfigError(f"--port is {options.port}: use 1 to 65535, or 0 for any free one")
     chosen = {
         name: getattr(options, name)
-        for name in ("model", "instructions", "voice", "burst", "session_s", "max_sessions")
+        for name in ("model", "instructions", "voice", "burst", "session_s", "max_sessions", "beta")
         if getattr(options, name) is not None
     }
     settings = server.ServerOptions(**chosen)

@@ -97,6 +97,21 @@ def session_expired(minutes: int = 60) -> ProtocolError:
     return ProtocolError(message, code="session_expired")
 
 
+def beta_is_gone() -> ProtocolError:
+    """A connection that asks for the older dialect where it is not served; close code 4000 follows."""
+    message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
+    return ProtocolError(message, code="beta_api_shape_disabled")
+
+
+def no_translation() -> ProtocolError:
+    """A connection that asks for a translation session, which has a protocol of its own."""
+    message = (
+        "Translation sessions (/v1/realtime/translations, gpt-realtime-translate) are not offered by this server. "
+        "Use /v1/realtime?model=... to converse, or /v1/realtime?intent=transcription to transcribe."
+    )
+    return ProtocolError(message, code="translation_not_supported")
+
+
 def no_such_item(doing: str, item_id: str) -> ProtocolError:
     """`doing` is truncate, delete or retrieve."""
     gerund = {"truncate": "truncating", "delete": "deleting", "retrieve": "retrieving"}[doing]

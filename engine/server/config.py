@@ -45,6 +45,8 @@ def updated(config: Config, update: Mapping[str, Any], mcp_labels: Collection[st
     """
     if update.get("tools") is not None:
         update = {**update, "tools": tools("session.tools", update["tools"], mcp_labels)}
+    if config["type"] == "transcription":
+        update = _with_reported_type(update)
     result = session.merge(config, update)
     for side in result["audio"]:
         chosen = AudioFormat(result["audio"][side]["format"]["type"])
@@ -68,6 +70,31 @@ def without_answers(config: Config) -> Config:
 
 
 _ABOUT_RESPONSES = frozenset({"create_response", "interrupt_response", "idle_timeout_ms"})
+_TOLD = ("type", "threshold", "prefix_padding_ms", "silence_duration_ms")
+
+
+def reported(config: Config) -> Config:
+    """The whole session as its client is told of it.
+
+    A transcription session's report of turn detection has four members and one type: semantic_vad is told as the
+    server_vad it stands for.
+    """
+    listening = config["audio"]["input"]
+    detection = listening["turn_detection"]
+    if config["type"] != "transcription" or detection is None:
+        return config
+    told = {name: detection.get(name, session.SERVER_VAD[name]) for name in _TOLD} | {"type": "server_vad"}
+    return {**config, "audio": {**config["audio"], "input": {**listening, "turn_detection": told}}}
+
+
+def _with_reported_type(update: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of a transcription session's turn detection is a part of what was reported."""
+    listening = (update.get("audio") or {}).get("input") or {}
+    detection = listening.get("turn_detection")
+    if not detection or "type" in detection:
+        return update
+    named = {**listening, "turn_detection": {"type": "server_vad", **detection}}
+    return {**update, "audio": {**update["audio"], "input": named}}
 
 
 def _check_detection(detection: Config | None) -> None:

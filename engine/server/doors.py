@@ -11,10 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ProtocolError
+from engine.realtime import problems
 from engine.service import is_loopback
 
 PATH = "/v1/realtime"
+TRANSLATIONS_PATH = f"{PATH}/translations"
+TRANSLATION_MODEL = "gpt-realtime-translate"
+BETA = "realtime=v1"
+"""Value of the header OpenAI-Beta that asks for the older dialect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,19 @@ class Answer:
 
     status: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """An `error` event and a close instead of a session: what a browser's page can read, unlike an HTTP answer."""
+
+    problem: ProtocolError
+    code: int = 4000
+
+    @property
+    def reason(self) -> str:
+        """The close frame's text, as the service has it."""
+        return f"{problems.KIND}.{self.problem.code}"
 
 
 def check_bind(host: str) -> None:
@@ -37,13 +55,29 @@ def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], up
         return Answer(403, "This server answers requests for localhost, 127.0.0.0/8 or [::1] only.\n")
     if len(origins) > 1 or (origins and not _same_origin(origins[0], hosts[0])):
         return Answer(403, "This server does not answer pages of other origins.\n")
-    if path.partition("?")[0] != PATH:
+    if path.partition("?")[0] not in (PATH, TRANSLATIONS_PATH):
         return Answer(404, f"Nothing here. The Realtime API is a WebSocket at {PATH}.\n")
     if transcription_of(path) and model_of(path) is not None:
         return Answer(400, "You must not provide a model parameter for transcription sessions.\n")
     if not upgrade:
         text = f"This is a bargein Realtime server. Open a WebSocket: ws://{hosts[0]}{PATH}\n"
         return Answer(426, text)
+    return None
+
+
+def asks_for_beta(headers: Sequence[str]) -> bool:
+    """Whether one of the OpenAI-Beta headers names the older dialect."""
+    return any(BETA in (part.strip() for part in header.split(",")) for header in headers)
+
+
+def dismissal(path: str, *, wants_beta: bool, beta: bool) -> Dismissal | None:
+    """Why a client that may come in gets no session all the same: for what it asks is not spoken here, or not any
+    more. `beta` is whether the older dialect is served.
+    """
+    if path.partition("?")[0] == TRANSLATIONS_PATH or model_of(path) == TRANSLATION_MODEL:
+        return Dismissal(problems.no_translation())
+    if wants_beta and not beta:
+        return Dismissal(problems.beta_is_gone())
     return None
 
 

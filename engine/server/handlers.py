@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.realtime import events as ev
 from engine.server.answering import Answering
-from engine.server.config import updated
+from engine.server.config import reported, updated
 from engine.server.history import truncate
 from engine.server.items import from_client
 from engine.server.listening import Listening
@@ -57,7 +57,7 @@ class Handlers:
         self._listening.check_format(config["audio"]["input"]["format"]["type"])
         state.config = config
         self._listening.reconfigure()
-        state.emit(ev.SessionUpdated(session=config))
+        state.emit(ev.SessionUpdated(session=reported(config)))
         self._mcp.reconfigured()
 
     def _item_create(self, event: ev.ConversationItemCreate) -> None:

@@ -22,6 +22,16 @@ class ServerOptions:
     voice: str = "alloy"
     session_s: float = 3600.0
     """Longest session, in seconds; then the error session_expired and close 1001."""
+    expiry_warning_s: float = 60.0
+    """So many seconds before that end the log warns (at least 0; a shorter session is not warned of)."""
+    expiry_reminder: bool = False
+    """Whether the client is then sent its session once more, as session.updated with `expires_at`: the protocol has no
+    event for a warning, and a client that did not ask for an update may wonder. Off, it knows `expires_at` only.
+    """
+    beta: bool = False
+    """Whether a client that asks for the older dialect (header OpenAI-Beta: realtime=v1) is served in it. Off, it gets
+    the error beta_api_shape_disabled and close 4000, as from the service.
+    """
     burst: float = 8.0
     """Reply audio is sent this many times faster than real time (1-1000); every client must buffer a whole response."""
     first_delta_ms: int = 50
@@ -70,6 +80,7 @@ class ServerOptions:
         _within("first_delta_ms", self.first_delta_ms, 10, 1000)
         _within("delta_ms", self.delta_ms, 10, 1000)
         _within("session_s", self.session_s, 0.001, 7 * 86400)
+        _within("expiry_warning_s", self.expiry_warning_s, 0, 7 * 86400)
         _within("retained_bytes", self.retained_bytes, 2**16, 2**32)
         _within("item_bytes", self.item_bytes, 2**16, 2**32)
         _within("max_items", self.max_items, 10, 10**6)

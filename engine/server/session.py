@@ -23,9 +23,10 @@ from engine.audio import VoiceDetector
 from engine.errors import ConnectionLost, LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems, session, wire
+from engine.realtime.beta_served import BetaServed
 from engine.realtime.protocol import Protocol, Role, Slot, Verdict
 from engine.server.answering import Answering
-from engine.server.config import without_answers
+from engine.server.config import reported, without_answers
 from engine.server.faulty import Faulty
 from engine.server.formats import RATE
 from engine.server.handlers import Handlers
@@ -63,14 +64,15 @@ async def serve_connection(
     transcription: bool = False,
     recogniser: Recogniser | None = None,
     readiness: Readiness | None = None,
+    beta: bool = False,
 ) -> None:
     """Hold one session over an open connection until either side ends it, then close the connection.
 
-    `model` is what the client asked for; with `transcription` the session only writes down what it hears. `detector`
-    makes a speech detector for 24 kHz (by default the C core's). `rng` makes ids repeatable. A `voice` and a
-    `recogniser` of the brain's own go before those given here. `readiness` is shared by the sessions of a server;
-    without one, brain, recogniser and voice are warmed up for this session and closed after it. Returns when the
-    connection has ended, whatever the reason; no task is left behind.
+    `model` is what the client asked for; with `transcription` the session only writes down what it hears; with `beta`
+    the client speaks the older dialect. `detector` makes a speech detector for 24 kHz (by default the C core's). `rng`
+    makes ids repeatable. A `voice` and a `recogniser` of the brain's own go before those given here. `readiness` is
+    shared by the sessions of a server; without one, brain, recogniser and voice are warmed up for this session and
+    closed after it. Returns when the connection has ended, whatever the reason; no task is left behind.
     """
     voice, recogniser = voice_of(responder) or voice or best_voice(), ears_of(responder) or recogniser
     ready = readiness or Readiness(responder, recogniser, voice)
@@ -85,6 +87,7 @@ async def serve_connection(
         transcription=transcription,
         recogniser=recogniser,
         readiness=ready,
+        beta=beta,
     )
     try:
         await actor.run()
@@ -123,12 +126,14 @@ class Session:
         readiness: Readiness,
         transcription: bool = False,
         recogniser: Recogniser | None = None,
+        beta: bool = False,
     ) -> None:
         self._connection = connection
         self._responder = responder
         self._readiness = readiness
         self._transcription = transcription
         self._options = options
+        self._beta = BetaServed() if beta else None
         self._outbox = Outbox(options.send_queue_bytes)
         self._way_out = Faulty(options.faults, self._queue)
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -172,7 +177,10 @@ class Session:
 
     async def run(self) -> None:
         """The session's whole life."""
-        expiry = asyncio.get_running_loop().call_later(self._options.session_s, self._expire)
+        loop, options = asyncio.get_running_loop(), self._options
+        timers = [loop.call_later(options.session_s, self._expire)]
+        if options.expiry_warning_s < options.session_s:
+            timers.append(loop.call_later(options.session_s - options.expiry_warning_s, self._warn))
         code, reason = 1011, "the server failed"
         try:
             async with self._group:
@@ -188,7 +196,8 @@ class Session:
             # A mistake of ours must not take other sessions down; this one ends with 1011.
             _log.error("session %s failed", self.id, exc_info=group)
         finally:
-            expiry.cancel()
+            for timer in timers:
+                timer.cancel()
             self._listening.disarm()
             self._way_out.stop()
             await self._connection.close(code, reason)
@@ -206,7 +215,7 @@ class Session:
                 if not self._ended.done():
                     self._refuse(error)
             else:
-                self._emit(ev.SessionCreated(session=self._state.config))
+                self._begin()
                 self._opened.set()
             yield
 
@@ -239,6 +248,12 @@ class Session:
         self._flush()
         self._queue(Close(REFUSED_CLOSE, "the server's brain is not available"))
 
+    def _begin(self) -> None:
+        self._emit(ev.SessionCreated(session=reported(self._state.config)))
+        if self._beta is not None and self._state.config["type"] == "realtime":  # today's dialect never says this
+            conversation = {"id": self._state.conversation_id, "object": "realtime.conversation"}
+            self._emit(ev.ConversationCreated(conversation=conversation))
+
     def end(self, code: int, reason: str) -> None:
         """End the session without waiting for what is queued. The first call counts."""
         if not self._ended.done():
@@ -261,7 +276,7 @@ class Session:
 
     async def _handle(self, data: bytes | str) -> None:
         try:
-            event = wire.decode(data, Role.CLIENT)
+            event = wire.decode(data if self._beta is None else self._beta.incoming(data), Role.CLIENT)
         except RemoteProtocolError as problem:
             self._protocol.malformed(problem)
             self._flush()
@@ -300,6 +315,11 @@ class Session:
         self._flush()
 
     def _queue(self, entry: Entry) -> None:
+        if self._beta is not None and isinstance(entry, bytes):
+            told = self._beta.outgoing(entry)
+            if told is None:
+                return
+            entry = told
         if not self._outbox.put(entry):
             self.end(OVERFLOW_CLOSE, OVERFLOW_REASON)
 
@@ -317,6 +337,12 @@ class Session:
                     self._outbox.written(entry)
         except ConnectionLost as lost:
             self.end(lost.code, lost.reason)
+
+    def _warn(self) -> None:
+        """The session ends soon. The wire has no event for that: the log says it, and session.updated if it may."""
+        _log.warning("session %s ends in %g s: its longest duration", self.id, self._options.expiry_warning_s)
+        if self._options.expiry_reminder:
+            self._emit(ev.SessionUpdated(session=reported(self._state.config)))
 
     def _expire(self) -> None:
         minutes = max(1, round(self._options.session_s / 60))

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
 from websockets.asyncio.server import Server as SocketServer
@@ -23,8 +23,21 @@ from websockets.asyncio.server import serve as listen
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from engine.errors import ConfigError
-from engine.server.doors import PATH, Answer, check_bind, check_request, model_of, transcription_of
+from engine.errors import ConfigError, ConnectionLost
+from engine.realtime import events as ev
+from engine.realtime import problems, wire
+from engine.server.doors import (
+    PATH,
+    Answer,
+    Dismissal,
+    asks_for_beta,
+    check_bind,
+    check_request,
+    dismissal,
+    model_of,
+    transcription_of,
+)
+from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.options import ServerOptions
 from engine.server.readiness import Readiness
@@ -148,24 +161,40 @@ class Server:
         self.sessions += 1
         try:
             assert socket.request is not None
+            path, wants_beta = socket.request.path, asks_for_beta(socket.request.headers.get_all("OpenAI-Beta"))
+            dismissed = dismissal(path, wants_beta=wants_beta, beta=self.options.beta)
+            if dismissed is not None:
+                await _dismiss(ServedConnection(socket), dismissed)
+                return
             await serve_connection(
                 ServedConnection(socket),
                 responder=self.responder,
                 options=self.options,
                 voice=self.voice,
-                model=model_of(socket.request.path),
+                model=model_of(path),
                 detector=self._detector,
                 rng=self._rng,
-                transcription=transcription_of(socket.request.path),
+                transcription=transcription_of(path),
                 recogniser=self.recogniser,
                 readiness=self._readiness,
+                beta=wants_beta,
             )
         finally:
             self.sessions -= 1
 
 
+async def _dismiss(connection: ServedConnection, dismissed: Dismissal) -> None:
+    problem = dismissed.problem
+    error = {"type": problems.KIND, "code": problem.code, "message": str(problem), "param": None, "event_id": None}
+    with suppress(ConnectionLost):  # who is gone need not be told
+        await connection.send(wire.encode(ev.Error(event_id=Ids().new("event"), error=error)))
+        await connection.close(dismissed.code, dismissed.reason)
+
+
 def _select_subprotocol(_socket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """`realtime` when it is offered. Browsers put keys beside it; without keys to check, those are let pass unread."""
+    """`realtime` when it is offered. Browsers put keys beside it, and old ones openai-beta.realtime-v1: without keys to
+    check, and with the dialect chosen by a header, those are let pass unread.
+    """
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 

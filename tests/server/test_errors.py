@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -306,6 +307,34 @@ def test_the_session_expires() -> None:
             assert client.closed is not None
             assert client.closed.code == 1001
             assert "maximum duration of 2 minutes" in client.closed.reason
+
+    run(scene)
+
+
+@pytest.mark.parametrize("reminder", [False, True])
+def test_the_end_is_warned_of(reminder: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """The protocol has no event for it: the log says it, and session.updated where it is wished for."""
+    options = ServerOptions(session_s=120, expiry_warning_s=30, expiry_reminder=reminder)
+
+    async def scene() -> None:
+        async with session(options=options) as client:
+            await asyncio.sleep(89.9)
+            assert not caplog.records
+            await asyncio.sleep(0.2)
+            assert "ends in 30 s" in caplog.text
+            reminded = client.of("session.updated")
+            assert [event["session"] for event in reminded] == [client.events[0]["session"]] * reminder
+            assert not client.of("error") and client.closed is None
+
+    run(scene)
+
+
+def test_a_session_shorter_than_the_warning_has_none(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with session(options=ServerOptions(session_s=20, expiry_warning_s=30)) as client:
+            await asyncio.sleep(20.1)
+            assert client.closed is not None and client.closed.code == 1001
+            assert "ends in" not in caplog.text
 
     run(scene)
 

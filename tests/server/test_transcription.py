@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -47,6 +48,25 @@ def test_a_session_that_only_writes_down() -> None:
             assert not [kind for kind in client.types() if kind.startswith("response.")]
 
     run(test)
+
+
+def test_semantic_vad_is_obeyed_and_told_as_server_vad() -> None:
+    async def ends_of(eagerness: str | None) -> int:
+        async with session(script(WORDS), transcription=True) as client:
+            wanted = {"type": "server_vad"} if eagerness is None else {"type": "semantic_vad", "eagerness": eagerness}
+            told = (await transcribing(client, input={"turn_detection": wanted}))["session"]["audio"]["input"]
+            expected = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
+            assert told["turn_detection"] == expected
+            await client.speak(wire(silence(0.5), speech(), silence(9.0)))
+            stopped = await client.next("input_audio_buffer.speech_stopped")
+            # What is told is what a part of it is a part of.
+            part = {"silence_duration_ms": 700}
+            told = (await transcribing(client, input={"turn_detection": part}))["session"]["audio"]["input"]
+            assert told["turn_detection"] == {**expected, **part}
+            return int(stopped["audio_end_ms"])
+
+    server, high, low = (run(partial(ends_of, each)) for each in (None, "high", "low"))
+    assert high <= low and low != server, "semantic_vad waits by eagerness, whatever it is told as"
 
 
 @pytest.mark.parametrize(
