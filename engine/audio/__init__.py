@@ -26,6 +26,7 @@ from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
 from engine.audio.stage import Stage, stage
 from engine.audio.stats import CaptureStats, PlaybackStats, PlayoutStats
+from engine.audio.stretch import TimeStretch
 from engine.audio.timemap import TimeMap
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Stamps",
     "StreamStats",
     "TimeMap",
+    "TimeStretch",
     "VoiceDetector",
     "alaw_decode",
     "alaw_encode",

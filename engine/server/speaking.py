@@ -1,8 +1,9 @@
 """From a brain's parts to a response's events, in time: sentences are synthesized ahead, audio leaves in bursts.
 
 The first delta holds `first_delta_ms`, each later one `delta_ms`, and they leave `burst` times faster than they play,
-on the loop's clock. The transcript keeps step: a word is sent just before the delta in which it begins. Between two
-deltas the task can be cancelled, so a cancelled response sends at most the delta it stands at.
+on the loop's clock. Sound of whatever origin is stretched to the session's speed, its pitch kept. The transcript keeps
+step: a word is sent just before the delta in which it begins. Between two deltas the task can be cancelled, so a
+cancelled response sends at most the delta it stands at.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from engine.server.formats import RATE, Encoder, Samples
+from engine.server.formats import Samples
 from engine.server.options import ServerOptions
 from engine.server.responders.base import Audio, Fail, McpCall, Part, Responder, Say, Stop, Text, ToolCall, Turn
 from engine.server.run import ResponseRun
+from engine.server.sounding import Sound
 from engine.server.voices.base import Voice, sentences
 
 _log = logging.getLogger("bargein.server")
@@ -57,7 +59,7 @@ class Speaker:
         self._speed = speed
         self._room = room
         self._call_mcp = call_mcp
-        self._encoder: Encoder | None = None
+        self._sound: Sound | None = None  # of the open part
         self._written = False  # something was said in the open part: the next words need a space
         self._began: float | None = None  # loop time of the first delta
         self._sent_ms = 0.0
@@ -99,7 +101,7 @@ class Speaker:
         if isinstance(part, Say):
             if not spoken:
                 return _Piece(part.text, None)
-            return _Piece(part.text, await self._voice.synthesize(part.text, self._run.settings.voice, self._speed))
+            return _Piece(part.text, await self._voice.synthesize(part.text, self._run.settings.voice))
         if isinstance(part, Audio):
             return _Piece(part.transcript, np.asarray(part.samples, np.float32) if spoken else None)
         if isinstance(part, Text):
@@ -119,7 +121,7 @@ class Speaker:
             await self._write(step.words)
 
     async def _write(self, words: str) -> None:
-        if self._encoder is not None:
+        if self._sound is not None:
             self._flush()
         for word in words.split(" ") if words else []:
             await self._room()
@@ -127,24 +129,25 @@ class Speaker:
             self._written = True
 
     async def _speak(self, words: str, samples: Samples) -> None:
-        if self._encoder is None:
+        if self._sound is None:
             self._flush()
-            self._encoder = Encoder(self._run.settings.format)
-        pending = _timed(words, samples.size)
-        at = 0
-        while at < samples.size or pending:
-            await self._pace()
-            length_ms = self._options.delta_ms if self._sent_ms else self._options.first_delta_ms
-            chunk = samples[at : at + length_ms * RATE // 1000]
-            at += chunk.size
-            due = [pending.pop(0)[1] for _ in range(sum(start < at or at >= samples.size for start, _ in pending))]
-            if due:
-                self._run.transcript((" " if self._written else "") + " ".join(due))
-                self._written = True
-            self._run.audio(self._encoder.process(chunk))
-            self._sent_ms += chunk.size * 1000 / RATE
-            if self._run.over:
-                return
+            self._sound = Sound(self._run.settings.format, self._speed)
+        sound = self._sound
+        for last in sound.put(words, samples, self._options.delta_ms):
+            while sound.ready(self._length_ms, last):
+                await self._pace()
+                due, delta, milliseconds = sound.take(self._length_ms, last)
+                if due:
+                    self._run.transcript((" " if self._written else "") + " ".join(due))
+                    self._written = True
+                self._run.audio(delta)
+                self._sent_ms += milliseconds
+                if self._run.over:
+                    return
+
+    @property
+    def _length_ms(self) -> int:
+        return self._options.delta_ms if self._sent_ms else self._options.first_delta_ms
 
     async def _pace(self) -> None:
         await self._room()
@@ -168,18 +171,8 @@ class Speaker:
 
     def _flush(self) -> None:
         """End the open part: what the encoder still holds belongs to it."""
-        if self._encoder is not None:
-            self._run.audio(self._encoder.flush())
-            self._encoder = None
+        if self._sound is not None:
+            self._run.audio(self._sound.flush())
+            self._sound = None
         self._run.close_part()
         self._written = False
-
-
-def _timed(words: str, samples: int) -> list[tuple[float, str]]:
-    """Each word with the sample at which it is reckoned to begin: its share of the letters."""
-    result: list[tuple[float, str]] = []
-    letters = 0
-    for word in words.split():
-        result.append((letters / max(len(words), 1) * samples, word))
-        letters += len(word) + 1
-    return result

@@ -32,14 +32,14 @@ _WORDS_PER_MINUTE = 175
 _VOICES: dict[str, tuple[str, int]] = {
     "alloy": ("en-us", 50),
     "ash": ("en-us+m3", 40),
-    "ballad": ("en-gb+m7", 45),
+    "ballad": ("en+m7", 45),
     "cedar": ("en-us+m5", 30),
     "coral": ("en-us+f2", 60),
     "echo": ("en-us+m1", 45),
     "marin": ("en-us+f3", 50),
-    "sage": ("en-gb+f4", 55),
+    "sage": ("en+f4", 55),
     "shimmer": ("en-us+f5", 70),
-    "verse": ("en-gb", 50),
+    "verse": ("en-gb-x-rp", 50),
 }
 
 _DEFAULT = "alloy"
@@ -72,6 +72,11 @@ class _Library:
         if self.rate <= 0:
             raise ConfigError(f"espeak-ng found no voice data in {data.decode()}: reinstall espeakng-loader")
         self._lib.espeak_SetSynthCallback(self._callback)
+
+    def has(self, voice: str) -> bool:
+        """Whether espeak-ng has a voice of this name."""
+        with self._lock:
+            return bool(self._lib.espeak_SetVoiceByName(voice.encode()) == 0)
 
     def speak(self, text: str, voice: str, pitch: int, words_per_minute: int) -> np.ndarray[Any, np.dtype[np.int16]]:
         """The samples of one text at `self.rate`. Blocks for about 1 % of the length of the speech."""
