@@ -36,6 +36,7 @@ BENCHES = [
     "paced",
     "pacedblock",
     "conceal",
+    "denoise",
     "burst",
     "framing",
     "wire",

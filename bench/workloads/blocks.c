@@ -1,5 +1,6 @@
 /* One block at a time, 10 ms of the synthetic voice in each hop; the sound lies ready, so nothing else is counted. */
 #include "conceal.h"
+#include "denoise.h"
 #include "edge.h"
 #include "g711.h"
 #include "gate.h"
@@ -261,6 +262,19 @@ static void conceal(uint32_t hop)
     rt_conceal_process(block, loses && hop % loses == 0 ? NULL : voice_hop(RT_RATE, hop), out);
 }
 
+static void begin_denoise(const void *option)
+{
+    (void)option;
+    block = memory(rt_denoise_size());
+    rt_denoise_init(block, RT_DENOISE_FAR, 1.0f);
+}
+
+static void denoise(uint32_t hop)
+{
+    (void)hop;
+    rt_denoise_process(block, out);
+}
+
 #define EVERY(hops) (&(const uint32_t){hops})
 
 /* ---- jitter: packets of 20 ms, up to 30 ms late ---- */
@@ -315,6 +329,7 @@ const workload block_workloads[] = {
     {"stretch at 1.06", begin_stretch, SPEED(1.06f), stretch, fill, NULL},
     {"conceal, nothing lost", begin_conceal, EVERY(0), conceal, NULL, NULL},
     {"conceal, every tenth lost", begin_conceal, EVERY(10), conceal, NULL, NULL},
+    {"denoise", begin_denoise, NULL, denoise, hop_in_out, NULL},
     {"jitter", begin_jitter, NULL, jitter, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };
