@@ -61,6 +61,9 @@ def turn_for(context: Sequence[Item], settings: RunSettings, number: int, histor
         metadata=settings.metadata,
         items=[_view(item, item.understood) for item in context],
         load_audio=lambda: last.samples() if last is not None else np.zeros(0, np.float32),
+        load_item=lambda item_id: next(
+            (item.samples() for item in context if item.id == item_id), np.zeros(0, np.float32)
+        ),
     )
     return replace(turn, load_words=lambda: _understood(turn, context, last, hearing))
 

@@ -28,6 +28,7 @@ from engine.server.responders.base import (
 )
 from engine.server.responders.echo import Echo
 from engine.server.responders.names import responder
+from engine.server.responders.proxy import Proxy
 from engine.server.responders.script import Script
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "HasVoice",
     "Part",
     "PerSession",
+    "Proxy",
     "Responder",
     "Say",
     "Script",

@@ -130,6 +130,7 @@ class Turn:
     """The context as wire items without audio bytes, oldest first."""
     """Where words of the user's speech are known, they are its `transcript`, also when the session asked for none."""
     load_audio: Callable[[], Samples] = lambda: np.zeros(0, np.float32)
+    load_item: Callable[[str], Samples] = lambda _: np.zeros(0, np.float32)
     heard: Heard | None = None
     """What the recogniser made of what the user last said; None before `understood`, and when they wrote."""
     load_words: Callable[[], Awaitable[Turn]] | None = None
@@ -147,6 +148,10 @@ class Turn:
         dropped.
         """
         return self.load_audio()
+
+    def audio_of(self, item_id: str) -> Samples:
+        """The sound of any item of `items` as mono float32 at 24 kHz; empty when it has none, or none any more."""
+        return self.load_item(item_id)
 
 
 class Responder(Protocol):
