@@ -19,6 +19,7 @@ from engine.server.context import count_input, private_input, turn_for
 from engine.server.hearing import Hearing
 from engine.server.items import Item
 from engine.server.mcp import McpSide
+from engine.server.mcp_rules import check_choice
 from engine.server.responders.base import Responder, Turn
 from engine.server.run import ResponseRun, RunSettings
 from engine.server.shapes import fields
@@ -88,7 +89,9 @@ class Answering:
         assert len(self._aside) < self._state.options.max_responses if aside else self._active is None
         context = None if given is None else private_input(given, self._state)
         conversation_id = None if aside else self._state.conversation_id
-        self._start(RunSettings(_merged(self._state.config, checked), metadata, conversation_id), context)
+        config = _merged(self._state.config, checked)
+        check_choice("response.tool_choice", config)
+        self._start(RunSettings(config, metadata, conversation_id), context)
 
     def answer_turn(self) -> None:
         """Turn detection ended a turn that wants an answer: now, or when the active response is over."""
@@ -133,7 +136,7 @@ class Answering:
             self._active = answer
             self.on_busy()
         number = self._count_aside if aside else self._count
-        turn = turn_for(context, settings, number, state.history, self._hearing)
+        turn = turn_for(context, settings, number, state.history, self._hearing, self._mcp.tools(settings.config))
         speed = float(state.config["audio"]["output"]["speed"])
         speaker = Speaker(
             run, voice=self._voice, options=state.options, speed=speed, room=self._room, call_mcp=self._mcp.call

@@ -7,7 +7,7 @@ session's for one response.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from engine.audio import AudioFormat
 from engine.realtime import session
 from engine.server.formats import format_object
+from engine.server.mcp_rules import NONE, McpRules, check_choice, check_servers, mcp_choice, mcp_tool
 from engine.server.refusal import invalid_value
 from engine.server.shapes import (
     Check,
@@ -38,16 +39,17 @@ MAX_CONFIG_BYTES = 4 * 2**20
 """JSON of a whole configuration: the longest instructions and tools together."""
 
 
-def updated(config: Config, update: Mapping[str, Any], mcp_labels: Collection[str] = ()) -> Config:
+def updated(config: Config, update: Mapping[str, Any], mcp: McpRules = NONE) -> Config:
     """A new configuration with an update applied that the protocol accepted.
 
     Raises ProtocolError; `config` is untouched.
     """
     if update.get("tools") is not None:
-        update = {**update, "tools": tools("session.tools", update["tools"], mcp_labels)}
+        update = {**update, "tools": tools("session.tools", update["tools"], mcp)}
     if config["type"] == "transcription":
         update = _with_reported_type(update)
     result = session.merge(config, update)
+    check_choice("session.tool_choice", result)
     for side in result["audio"]:
         chosen = AudioFormat(result["audio"][side]["format"]["type"])
         result["audio"][side]["format"] = format_object(chosen)
@@ -136,43 +138,27 @@ def max_output_tokens(param: str, value: Any) -> Any:
     return value if value == "inf" else integer(1, 4096)(param, value)
 
 
-def tools(param: str, value: Any, mcp_labels: Collection[str] = ()) -> list[Config]:
-    """Function tools, and the MCP servers that the script plays: this server does not reach others."""
-    return [_tool(f"{param}[{n}]", tool, mcp_labels) for n, tool in enumerate(array(param, value, limit=MAX_TOOLS))]
+def tools(param: str, value: Any, mcp: McpRules | None = None) -> list[Config]:
+    """Function tools; in a session (with `mcp`) also MCP servers."""
+    checked = [_tool(f"{param}[{n}]", tool, mcp) for n, tool in enumerate(array(param, value, limit=MAX_TOOLS))]
+    check_servers(param, checked, mcp or NONE)
+    return checked
 
 
-def _tool(param: str, value: Any, mcp_labels: Collection[str]) -> Config:
-    if mapping(param, value).get("type") == "mcp":
-        return _mcp_tool(param, value, mcp_labels)
-    return fields(param, value, _FUNCTION, required=["type", "name"])
-
-
-def _mcp_tool(param: str, value: Any, mcp_labels: Collection[str]) -> Config:
-    if not mcp_labels:
-        raise invalid_value(f"{param}.type", "this server does not offer MCP tools; use function tools.")
-    checked = fields(param, value, _MCP, required=["type", "server_label"])
-    if checked["server_label"] not in mcp_labels:
-        known = ", ".join(map(repr, sorted(mcp_labels)))
-        raise invalid_value(f"{param}.server_label", f"the script has only the MCP servers {known}.")
-    if len({"server_url", "connector_id", "tunnel_id"} & set(checked)) != 1:
-        raise invalid_value(param, "give exactly one of server_url, connector_id and tunnel_id.")
-    return {name: member for name, member in checked.items() if name not in ("authorization", "headers")}
-
-
-def _approval(param: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return one_of("always", "never")(param, value)
-    return fields(param, value, {"always": _object, "never": _object})
-
-
-def _allowed(param: str, value: Any) -> Any:
-    return list(value) if isinstance(value, list) else _object(param, value)
+def _tool(param: str, value: Any, mcp: McpRules | None) -> Config:
+    if mapping(param, value).get("type") != "mcp":
+        return fields(param, value, _FUNCTION, required=["type", "name"])
+    if mcp is None:
+        raise invalid_value(f"{param}.type", "MCP servers belong to the session: name them with session.update.")
+    return mcp_tool(param, value, mcp)
 
 
 def tool_choice(param: str, value: Any) -> Any:
-    """none, auto, required, or one function."""
+    """none, auto, required, one function, or an MCP server's tools."""
     if isinstance(value, str):
         return one_of("none", "auto", "required")(param, value)
+    if isinstance(value, dict) and value.get("type") == "mcp":
+        return mcp_choice(param, value)
     return fields(param, value, {"type": one_of("function"), "name": _short_text}, required=["type", "name"])
 
 
@@ -198,21 +184,6 @@ _FUNCTION: dict[str, Check] = {
     "description": nullable(text),
     "parameters": nullable(_object),
     "strict": nullable(boolean),
-}
-
-_MCP: dict[str, Check] = {
-    "type": one_of("mcp"),
-    "server_label": _short_text,
-    "server_url": text,
-    "connector_id": text,
-    "tunnel_id": text,
-    "server_description": nullable(text),
-    "authorization": nullable(text),
-    "headers": nullable(_object),
-    "allowed_tools": nullable(_allowed),
-    "allowed_callers": nullable(array),
-    "require_approval": nullable(_approval),
-    "defer_loading": nullable(boolean),
 }
 
 RESPONSE: dict[str, Check] = {

@@ -13,7 +13,7 @@ from engine.server.history import History
 from engine.server.items import Item, from_client
 from engine.server.recognisers.base import Heard
 from engine.server.refusal import Refusal
-from engine.server.responders.base import Tool, ToolOutput, Turn
+from engine.server.responders.base import McpTool, Tool, ToolOutput, Turn
 from engine.server.run import RunSettings, snapshot
 from engine.server.shapes import Check, fields, text
 from engine.server.state import SessionState
@@ -41,7 +41,14 @@ def private_input(entries: Sequence[dict[str, Any]], state: SessionState) -> lis
     return result
 
 
-def turn_for(context: Sequence[Item], settings: RunSettings, number: int, history: History, hearing: Hearing) -> Turn:
+def turn_for(
+    context: Sequence[Item],
+    settings: RunSettings,
+    number: int,
+    history: History,
+    hearing: Hearing,
+    mcp_tools: Sequence[McpTool] = (),
+) -> Turn:
     """The view of one turn. The audio is read when asked for, so an echo costs nothing for other brains; and words are
     recognised when asked for.
     """
@@ -56,6 +63,7 @@ def turn_for(context: Sequence[Item], settings: RunSettings, number: int, histor
         modality=settings.modality,
         voice=settings.voice,
         tools=[_tool(tool) for tool in settings.config["tools"] if tool["type"] == "function"],
+        mcp_tools=mcp_tools,
         tool_choice=settings.config["tool_choice"],
         tool_outputs=[output for item in after if (output := _output(item, history)) is not None],
         metadata=settings.metadata,

@@ -53,12 +53,12 @@ class Handlers:
 
     def _session_update(self, event: ev.SessionUpdate) -> None:
         state = self._state
-        config = updated(state.config, event.session, state.mcp_labels)
+        config = updated(state.config, event.session, state.mcp_rules)
         self._listening.check_format(config["audio"]["input"]["format"]["type"])
         state.config = config
         self._listening.reconfigure()
         state.emit(ev.SessionUpdated(session=reported(config)))
-        self._mcp.reconfigured()
+        self._mcp.reconfigured(event.session)
 
     def _item_create(self, event: ev.ConversationItemCreate) -> None:
         state = self._state

@@ -1,55 +1,52 @@
-"""Tools of MCP servers, as the service offers them, played from the script: listing, approvals, calls.
+"""Tools of MCP servers, as the service offers them: listing, approvals, calls.
 
-This server reaches no other: what an MCP server lists and answers is in the brain (`mcp_servers()` and `McpCall`
-parts). A label that the brain does not know is refused with the session that names it. A call that needs approval is
-an mcp_approval_request in the response; the mcp_call follows the client's answer, and belongs to no response then.
-Results with a delay come when they are due, mostly after response.done: the client asks for the reply.
+Servers that the brain's script plays (`mcp_servers()`) go by their label, whatever their URL; all others are real, and
+only those that the owner has allowed can be named. A call that needs approval is an mcp_approval_request in the
+response; the mcp_call follows the client's answer, and belongs to no response then. Results that take time come when
+they are due, mostly after response.done: the client asks for the reply. A tool that was not listed, or that
+allowed_tools leaves out, is not called: the mcp_call fails.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import logging
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from engine.realtime import events as ev
 from engine.server.items import Item
+from engine.server.mcp_hosts import target
+from engine.server.mcp_rules import McpRules
+from engine.server.mcp_servers import (
+    INVALID_PARAMS,
+    HasMcp,
+    McpFailure,
+    McpServer,
+    McpTools,
+    Scripted,
+    execution_error,
+    protocol_error,
+)
 from engine.server.refusal import Refusal
-from engine.server.responders.base import McpCall
+from engine.server.responders.base import McpCall, McpTool
 from engine.server.run import ResponseRun, snapshot
 from engine.server.state import SessionState
 
 MAX_PENDING = 64
 """Approvals that wait; of more the oldest is forgotten, and its answer refused."""
 
-
-@dataclass(frozen=True, slots=True)
-class McpTools:
-    """What an MCP server lists, after `delay` seconds; it cannot be asked when `fails`."""
-
-    tools: Sequence[Mapping[str, Any]] = ()
-    delay: float = 0.0
-    fails: bool = False
-
-
-@runtime_checkable
-class HasMcp(Protocol):
-    """A brain with MCP servers."""
-
-    def mcp_servers(self) -> Mapping[str, McpTools]:
-        """They by label."""
-
-
-def labels(brain: object) -> frozenset[str]:
-    """The MCP servers that sessions with this brain may name."""
-    return frozenset(brain.mcp_servers()) if isinstance(brain, HasMcp) else frozenset()
+_log = logging.getLogger("bargein.server")
 
 
 @dataclass(slots=True)
 class _Known:
-    declared: Mapping[str, Any]
-    item_id: str = ""
+    """An MCP server of the session."""
+
+    asked: Mapping[str, Any] = field(repr=False)  # the session's tool as the client wrote it, with its secrets
+    server: McpServer
+    status: str = "in_progress"
     tools: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -60,38 +57,66 @@ class McpSide:
         self, state: SessionState, brain: object, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
     ) -> None:
         self._state = state
-        self._servers = brain.mcp_servers() if isinstance(brain, HasMcp) else {}
+        self._options = state.options.mcp
+        self._played: Mapping[str, McpTools] = brain.mcp_servers() if isinstance(brain, HasMcp) else {}
+        state.mcp_rules = McpRules(frozenset(self._played), self._options.hosts(), self._options.max_servers)
         self._spawn = spawn
         self._known: dict[str, _Known] = {}  # by label; the session's tools bound it
         self._waiting: dict[str, McpCall] = {}  # by approval; at most MAX_PENDING
+        self._calls = 0
 
     # ---- listing
 
-    def reconfigured(self) -> None:
-        """The session's tools may be others: ask the MCP servers that are new."""
-        declared = {tool["server_label"]: tool for tool in self._state.config.get("tools", ()) if tool["type"] == "mcp"}
-        self._known = {label: known for label, known in self._known.items() if known.declared == declared.get(label)}
-        for label, tool in declared.items():
+    def reconfigured(self, update: Mapping[str, Any]) -> None:
+        """After a session.update: ask the MCP servers that are new in it, or could not be asked; forget the others."""
+        if "tools" not in update:
+            return
+        asked = {tool["server_label"]: tool for tool in update["tools"] or () if tool["type"] == "mcp"}
+        for label, known in list(self._known.items()):
+            if known.asked != asked.get(label) or known.status == "failed":
+                known.server.close()
+                del self._known[label]
+        for label, tool in asked.items():
             if label not in self._known:
-                self._known[label] = _Known(tool)
+                self._known[label] = _Known(tool, self._server(label, tool))
                 self._list(label, self._known[label])
 
+    def tools(self, config: Mapping[str, Any]) -> list[McpTool]:
+        """What a response with this configuration may call."""
+        return [
+            McpTool(label, tool["name"], tool.get("description") or "", tool.get("input_schema") or {})
+            for label in _labels(config)
+            for tool in (self._known[label].tools if label in self._known else ())
+        ]
+
+    def _server(self, label: str, tool: Mapping[str, Any]) -> McpServer:
+        if label in self._played:
+            return Scripted(self._played[label])
+        from engine.server.mcp_remote import RemoteServer  # the extra; McpOptions has imported it
+
+        where = target(tool["server_url"], self._state.mcp_rules.allowed)
+        return RemoteServer(where, tool, self._options, self._spawn)
+
     def _list(self, label: str, known: _Known) -> None:
-        wire = {"id": self._state.new_item_id(), "type": "mcp_list_tools", "server_label": label, "tools": []}
-        item = Item(wire)
-        known.item_id = item.id
+        item = Item({"id": self._state.new_item_id(), "type": "mcp_list_tools", "server_label": label, "tools": []})
         self._put(item)
         self._state.emit(ev.McpListToolsInProgress(item_id=item.id))
-        self._spawn(self._listed(self._servers[label], known, item))
+        self._spawn(self._listed(known, item))
 
-    async def _listed(self, server: McpTools, known: _Known, item: Item) -> None:
-        await asyncio.sleep(server.delay)
+    async def _listed(self, known: _Known, item: Item) -> None:
+        try:
+            found = await known.server.list()
+        except McpFailure as failure:
+            known.status = "failed"
+            _log.warning("the MCP server %.80r could not list its tools: %s", item.wire["server_label"], failure)
+            if item.id in self._state.history:
+                self._state.emit(ev.McpListToolsFailed(item_id=item.id))
+            return
+        by = known.asked.get("allowed_tools")
+        known.tools = [dict(tool) for tool in found if _chosen(tool, by, True)]
+        known.status = "completed"
         if item.id not in self._state.history:
             return
-        if server.fails:
-            self._state.emit(ev.McpListToolsFailed(item_id=item.id))
-            return
-        known.tools = [dict(tool) for tool in server.tools if _chosen(tool, known.declared.get("allowed_tools"), True)]
         item.wire["tools"] = known.tools
         self._state.emit(ev.McpListToolsCompleted(item_id=item.id))
         self._settled(item)
@@ -102,7 +127,8 @@ class McpSide:
         """The brain calls a tool in a response."""
         if run.over:
             return
-        if self._needs_approval(call):
+        refused = self._refused(call, run.settings.config)
+        if refused is None and self._needs_approval(call):
             item_id = run.approval_request(call.server, call.name, call.arguments)
             self._waiting[item_id] = call
             if len(self._waiting) > MAX_PENDING:
@@ -111,12 +137,17 @@ class McpSide:
         item = run.mcp_call(call.server, call.name, call.arguments)
         index = run.place_of(item)
         self._state.emit(ev.ResponseMcpCallInProgress(item_id=item.id, output_index=index))
-        if call.delay:
-            run.close_item(item)
-            self._spawn(self._later(item, call, index))
+        try:
+            output = self._at_once(call, refused)
+        except McpFailure as failure:
+            self._answer(item, index, failure)
         else:
-            self._answer(item, call, index)
-            run.close_item(item, settled=True)
+            if output is None:
+                run.close_item(item)
+                self._begin(item, call, index)
+                return
+            self._answer(item, index, output)
+        run.close_item(item, settled=True)
 
     def check_answer(self, item: Item) -> None:
         """Refuse an answer to what was not asked."""
@@ -146,29 +177,64 @@ class McpSide:
         made = Item(wire)
         self._put(made)
         self._state.emit(ev.ResponseMcpCallInProgress(item_id=made.id, output_index=0))
-        self._spawn(self._later(made, call, 0))
+        self._begin(made, call, 0)
+
+    def _at_once(self, call: McpCall, refused: McpFailure | None) -> str | None:
+        """What is known without waiting. Raises McpFailure."""
+        if refused is not None:
+            raise refused
+        return self._known[call.server].server.at_once(call)
+
+    def _begin(self, item: Item, call: McpCall, index: int) -> None:
+        self._calls += 1
+        self._spawn(self._later(item, call, index))
 
     async def _later(self, item: Item, call: McpCall, index: int) -> None:
-        await asyncio.sleep(call.delay)
+        outcome: str | McpFailure
+        try:
+            outcome = await self._asked(call)
+        except McpFailure as failure:
+            outcome = failure
+        finally:
+            self._calls -= 1
         if item.id in self._state.history:
-            self._answer(item, call, index)
+            self._answer(item, index, outcome)
             self._settled(item)
 
-    def _answer(self, item: Item, call: McpCall, index: int) -> None:
-        if call.error:
-            item.wire["error"] = {"type": "tool_execution_error", "message": call.error}
+    async def _asked(self, call: McpCall) -> str:
+        if (refused := self._refused(call, self._state.config)) is not None:  # the session may be another by now
+            raise refused
+        if self._calls > self._options.max_calls:
+            raise execution_error(f"More than {self._options.max_calls} calls are waiting, which is the limit.")
+        return await self._known[call.server].server.call(call)
+
+    def _refused(self, call: McpCall, config: Mapping[str, Any]) -> McpFailure | None:
+        """Why a tool is not called, for a reason that no MCP server need be asked for."""
+        known = self._known.get(call.server) if call.server in _labels(config) else None
+        if known is None:
+            return protocol_error(f"No MCP server {call.server!r:.80} belongs to this.", INVALID_PARAMS)
+        if known.status != "completed":
+            what = "has not listed its tools yet" if known.status == "in_progress" else "could not list its tools"
+            return protocol_error(f"The MCP server {call.server!r:.80} {what}.", INVALID_PARAMS)
+        if not any(tool.get("name") == call.name for tool in known.tools):
+            missing = f"The MCP server {call.server!r:.80} offers no tool {call.name!r:.80} here."
+            return protocol_error(missing, INVALID_PARAMS)
+        return None
+
+    def _answer(self, item: Item, index: int, outcome: str | McpFailure) -> None:
+        if isinstance(outcome, McpFailure):
+            item.wire["error"] = outcome.wire()
             self._state.emit(ev.ResponseMcpCallFailed(item_id=item.id, output_index=index))
         else:
-            item.wire["output"] = call.output
+            item.wire["output"] = outcome
             self._state.emit(ev.ResponseMcpCallCompleted(item_id=item.id, output_index=index))
 
     def _needs_approval(self, call: McpCall) -> bool:
-        known = self._known.get(call.server)
-        rule = known.declared.get("require_approval") if known is not None else None
+        known = self._known[call.server]
+        rule = known.asked.get("require_approval")
         if rule is None or isinstance(rule, str):
             return rule != "never"
-        tools = known.tools if known is not None else []
-        tool = next((each for each in tools if each.get("name") == call.name), {"name": call.name})
+        tool = next(each for each in known.tools if each.get("name") == call.name)
         return _chosen(tool, rule.get("always"), False) or not _chosen(tool, rule.get("never"), False)
 
     # ---- the conversation
@@ -184,6 +250,10 @@ class McpSide:
         self._state.history.settle(item)
 
 
+def _labels(config: Mapping[str, Any]) -> list[str]:
+    return [tool["server_label"] for tool in config.get("tools", ()) if tool["type"] == "mcp"]
+
+
 def _chosen(tool: Mapping[str, Any], by: Any, otherwise: bool) -> bool:
     """Whether a list of names, or a filter, chooses this tool; `otherwise` when there is none."""
     if by is None:
@@ -196,4 +266,4 @@ def _chosen(tool: Mapping[str, Any], by: Any, otherwise: bool) -> bool:
     return fits and (names is None or tool.get("name") in names)
 
 
-__all__ = ["HasMcp", "McpSide", "McpTools", "labels"]
+__all__ = ["McpSide"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from engine.errors import ConfigError
 from engine.realtime.ledger import MAX_OUT_OF_BAND
 from engine.server.faults import Faults
+from engine.server.mcp_options import McpOptions
 
 INSTRUCTIONS = "You are a helpful voice assistant. Answer briefly and in the language of the user."
 
@@ -73,6 +74,8 @@ class ServerOptions:
     """
     recognise_s: float = 30.0
     """Longest time in seconds for the words of one turn; then its transcription fails, and the brain has no words."""
+    mcp: McpOptions = field(default_factory=McpOptions)
+    """Real MCP servers: which may be reached, and their bounds."""
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:

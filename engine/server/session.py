@@ -34,7 +34,7 @@ from engine.server.hearing import Hearing
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.listening import Listening
-from engine.server.mcp import McpSide, labels
+from engine.server.mcp import McpSide
 from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.readiness import Readiness, unavailable
@@ -159,7 +159,6 @@ class Session:
         )
         self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
         self._state.history.on_drop = self._protocol.forget
-        self._state.mcp_labels = labels(responder)
         mcp = McpSide(self._state, responder, self._spawn)
         self._hearing = Hearing(self._state, responder, self._spawn, recogniser)
         self._answering = Answering(

@@ -12,6 +12,7 @@ from engine.audio import AudioFormat
 from engine.realtime import events as ev
 from engine.server.history import AudioBudget, History
 from engine.server.ids import Ids
+from engine.server.mcp_rules import NONE
 from engine.server.options import ServerOptions
 
 
@@ -30,7 +31,7 @@ class SessionState:
         self.budget = AudioBudget(options.retained_bytes)
         self.history = History(self.budget, options.max_items, options.item_bytes)
         self.conversation_id = ids.new("conv")
-        self.mcp_labels: frozenset[str] = frozenset()
+        self.mcp_rules = NONE
         """MCP servers that the session may name."""
 
     @property

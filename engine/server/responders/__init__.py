@@ -2,7 +2,7 @@
 
 `responder("echo")` and `responder("script:PATH")` look a brain up by name; a `Script` is also made from a plain dict.
 Write your own by giving an object a `respond(turn)` method that is an async generator of parts (`Say`, `Text`,
-`Audio`, `ToolCall`, `Fail`, `Stop`).
+`Audio`, `ToolCall`, `McpCall`, `Fail`, `Stop`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from engine.server.responders.base import (
     Fail,
     HasRecogniser,
     HasVoice,
+    McpCall,
+    McpTool,
     Part,
     PerSession,
     Responder,
@@ -38,6 +40,8 @@ __all__ = [
     "Fail",
     "HasRecogniser",
     "HasVoice",
+    "McpCall",
+    "McpTool",
     "Part",
     "PerSession",
     "Proxy",

@@ -74,8 +74,9 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class McpCall:
-    """The service calls a tool of the MCP server with this label: what it answers `delay` seconds later, or the words
-    of its `error`. The session's require_approval decides whether the client is asked before.
+    """The service calls a tool of the MCP server with this label. The session's require_approval decides whether the
+    client is asked before. Only for a server that a script plays: what it answers `delay` seconds later, or the words
+    of its `error`; a real one answers for itself.
     """
 
     server: str
@@ -93,6 +94,17 @@ Part = Say | Text | Audio | ToolCall | McpCall | Fail | Stop
 class Tool:
     """One function the model may call. `parameters` is its JSON schema."""
 
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """One tool of an MCP server that the model may call, with an McpCall. `parameters` is its JSON schema."""
+
+    server: str
+    """The label of its server."""
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -122,9 +134,12 @@ class Turn:
     """"audio" or "text"."""
     voice: str = "alloy"
     tools: Sequence[Tool] = ()
+    mcp_tools: Sequence[McpTool] = ()
+    """Tools of the session's MCP servers, as far as they are listed by now and allowed_tools lets them pass."""
     tool_choice: Any = "auto"
+    """"none", "auto", "required", {type: function, name} or {type: mcp, server_label, name?}."""
     tool_outputs: Sequence[ToolOutput] = ()
-    """Outputs of function calls since the last user message, in order."""
+    """Outputs of function calls and MCP calls since the last user message, in order."""
     metadata: Mapping[str, str] | None = None
     items: Sequence[Mapping[str, Any]] = ()
     """The context as wire items without audio bytes, oldest first."""

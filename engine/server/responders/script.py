@@ -14,7 +14,7 @@ from engine.server.responders.base import Part, Say, Text, Turn
 from engine.server.responders.rules import Delay, Rules, parse
 
 if TYPE_CHECKING:
-    from engine.server.mcp import McpTools
+    from engine.server.mcp_servers import McpTools
 
 SIZE_LIMIT = 1_000_000
 """Bytes of the largest script that is read."""
@@ -70,8 +70,8 @@ class Script:
         return known[number - 1] if number <= len(known) else None
 
     def mcp_servers(self) -> Mapping[str, McpTools]:
-        """The MCP servers of the script. See `engine.server.mcp.HasMcp`."""
-        from engine.server.mcp import McpTools  # which imports the brains' parts
+        """The MCP servers of the script. See `engine.server.mcp_servers.HasMcp`."""
+        from engine.server.mcp_servers import McpTools  # which imports the brains' parts
 
         return {label: McpTools(**server) for label, server in self._rules.mcp.items()}
 
