@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
-import gc
 import json
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import clock
 from engine.audio import AudioEvent, Duplex, DuplexConfig, EventKind, ItemKey
@@ -36,10 +35,33 @@ from engine.realtime import events as ev
 from engine.server import ServerOptions
 from engine.server.voices import ToneVoice
 
+if TYPE_CHECKING:
+    from bench import memory
+else:
+    import memory
+
 RATE, HOP = 24000, 240
 MOST_MB_PER_HOUR = 1.0
 DATA = Path(str(files("engine") / "data"))
 SMALL = ServerOptions(retained_bytes=2**20, item_bytes=2**20, max_items=50, session_s=86400)  # no history of its own
+
+
+def speech(seed: int) -> Iterator[NDArray[np.int16]]:
+    """What the caller says, piece by piece, for ever: about as often as people do."""
+    rng = random.Random(seed)
+    recording = read_wav(DATA / "caller.wav").samples
+    spans = json.loads((DATA / "caller.json").read_text())["speech"]
+    words = [recording[round(s["start_s"] * RATE) : round(s["end_s"] * RATE)] for s in spans]
+    noise = np.random.default_rng(seed).standard_normal(RATE // 5) * np.exp(-np.arange(RATE // 5) / 1500)
+    cough = np.asarray(np.clip(noise * 6000, -32000, 32000), np.int16)
+    while True:
+        kind = rng.random()
+        if kind < 0.25:
+            yield rng.choice(words)
+        elif kind < 0.4:
+            yield cough
+        else:
+            yield np.zeros(round(rng.uniform(0.3, 22.0) * RATE), np.int16)
 
 
 class Caller:
@@ -47,25 +69,12 @@ class Caller:
 
     def __init__(self, duplex: Duplex, seed: int) -> None:
         self.duplex = duplex
-        self._rng = random.Random(seed)
-        recording = read_wav(DATA / "caller.wav").samples
-        spans = json.loads((DATA / "caller.json").read_text())["speech"]
-        self._words = [recording[round(s["start_s"] * RATE) : round(s["end_s"] * RATE)] for s in spans]
-        noise = np.random.default_rng(seed).standard_normal(RATE // 5) * np.exp(-np.arange(RATE // 5) / 1500)
-        self._cough = np.asarray(np.clip(noise * 6000, -32000, 32000), np.int16)
+        self._speech = speech(seed)
         self._now = np.zeros(RATE, np.int16)
         self._place = 0
         self.frames = 0
         self._woken = asyncio.Event()
         self.task = asyncio.create_task(self._run())
-
-    def _next(self) -> Any:
-        kind = self._rng.random()
-        if kind < 0.25:
-            return self._rng.choice(self._words)
-        if kind < 0.4:
-            return self._cough
-        return np.zeros(round(self._rng.uniform(0.3, 22.0) * RATE), np.int16)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -77,7 +86,7 @@ class Caller:
             block[: len(part)] = part
             self._place += HOP
             if self._place >= len(self._now):
-                self._now, self._place = self._next(), 0
+                self._now, self._place = next(self._speech), 0
             self.duplex.process(block)
             self.frames += HOP
             if self.frames // HOP % 2 == 0:
@@ -143,15 +152,6 @@ class Tally:
         self.reports[event.kind.name] = self.reports.get(event.kind.name, 0) + 1
 
 
-def resident_mb() -> float:
-    """Memory of this process that is in use; what the allocator keeps for later is given back first, if it can be."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
-    return int(fields["VmRSS"].split()[0]) / 1024
-
-
 @dataclass
 class Outcome:
     """An hour in figures."""
@@ -165,8 +165,8 @@ class Outcome:
     @property
     def slope(self) -> float:
         """MB per simulated hour after the first quarter."""
-        late = np.array(self.memory[len(self.memory) // 4 :])
-        return float(np.polyfit(late[:, 0] / 60, late[:, 1], 1)[0])
+        late = self.memory[len(self.memory) // 4 :]
+        return memory.slope([minutes / 60 for minutes, _ in late], [mb for _, mb in late]).mb_per_hour
 
 
 async def soak(minutes: float, seed: int) -> tuple[Outcome, Tally, Conversation]:
@@ -181,7 +181,7 @@ async def soak(minutes: float, seed: int) -> tuple[Outcome, Tally, Conversation]
         ]
         for minute in range(round(minutes)):
             await asyncio.sleep(60)
-            outcome.memory.append((minute + 1, resident_mb()))
+            outcome.memory.append((minute + 1, memory.sample(minute / 60).resident))
         for task in tasks:
             task.cancel()
         conversation.resume()

@@ -13,7 +13,7 @@ import msgspec
 from engine.cli.main import plain, say
 from engine.endpoints import Device
 from engine.endpoints.portaudio import DeviceEntry
-from engine.endpoints.supervised import in_thread
+from engine.endpoints.waiting import in_thread
 
 SOUND_FOLDER = Path("/dev/snd")
 

@@ -17,7 +17,7 @@ from engine.cli.probe import Trial, attempt, load
 from engine.endpoints import Device
 from engine.endpoints.negotiate import Wishes, pair
 from engine.endpoints.portaudio import DeviceEntry, devices
-from engine.endpoints.supervised import in_thread
+from engine.endpoints.waiting import in_thread
 from engine.errors import DeviceError, MissingExtraError
 
 BLOCKS_MS = (5.0, 10.0, 20.0)

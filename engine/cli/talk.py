@@ -26,7 +26,7 @@ from engine.conversation import Conversation
 from engine.endpoints import Device, DeviceSound
 from engine.endpoints.negotiate import pair
 from engine.endpoints.portaudio import devices
-from engine.endpoints.supervised import in_thread
+from engine.endpoints.waiting import in_thread
 from engine.errors import EngineError, MissingExtraError
 from engine.realtime.event_base import Unknown
 from engine.realtime.redaction import without

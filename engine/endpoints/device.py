@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Literal
 
 from engine import clock
 from engine.audio import Duplex, DuplexConfig
 from engine.audio.checks import checked
 from engine.endpoints.devicereport import DeviceEvent
 from engine.endpoints.endpoint import SoundSettings
-from engine.endpoints.negotiate import Wishes, negotiate, pair
-from engine.endpoints.portaudio import DeviceEntry, StreamPlan, checked_name, devices
-from engine.endpoints.supervised import DeviceSound, Patience, in_thread, open_streams
+from engine.endpoints.latency import Latencies, Probe, state_file
+from engine.endpoints.negotiate import Pair, Wishes, negotiate, pair
+from engine.endpoints.portaudio import DeviceEntry, Stream, StreamPlan, checked_name, devices, steady
+from engine.endpoints.supervised import DeviceSound, Patience, open_streams
+from engine.endpoints.waiting import in_thread
 from engine.endpoints.wakeup import Wakeup
 from engine.errors import ConfigError, DeviceError
 
@@ -25,6 +31,9 @@ class Device:
     both share a clock, else two (`one_stream` decides it otherwise). `microphone_channel` counts from 0 and takes
     that channel alone; `loudspeaker_channels` are those that sound, the rest is silent. `block_ms` 1..100;
     `latency_ms` 1..2000, None for the device's low one, or 100 behind a sound server, which loses sound below that.
+    "auto" begins at two blocks (100 ms behind a sound server), opens the device again with more when it loses sound,
+    and remembers for a month what it came to: in the XDG state folder (`~/.local/state/bargein/latency.json`), in the
+    file that `remember` names, or, False, not at all.
 
     `priority` 1..99 asks for SCHED_FIFO for the audio thread, 0 does not; a refusal is reported in `Opened.realtime`.
 
@@ -43,7 +52,8 @@ class Device:
         *,
         rate: int | None = None,
         block_ms: float = 10.0,
-        latency_ms: float | None = None,
+        latency_ms: float | Literal["auto"] | None = None,
+        remember: bool | str | PathLike[str] = True,
         microphone_channel: int | None = None,
         loudspeaker_channels: Sequence[int] | None = None,
         one_stream: bool | None = None,
@@ -61,11 +71,12 @@ class Device:
             loudspeaker=checked_name("loudspeaker", loudspeaker),
             rate=None if rate is None else int(checked("rate", rate, 8000, 192000)),
             block_ms=checked("block_ms", block_ms, 1, 100),
-            latency_ms=None if latency_ms is None else checked("latency_ms", latency_ms, 1, 2000),
+            latency_ms=_latency(latency_ms),
             microphone_channel=_channel(microphone_channel),
             loudspeaker_channels=None if loudspeaker_channels is None else tuple(loudspeaker_channels),
             one_stream=one_stream,
         )
+        self._latencies = Latencies(_memory(remember)) if latency_ms == "auto" else None
         self._priority = int(checked("priority", priority, 0, 99))
         self._patience = Patience(reopen, checked("hold_s", hold_s, 0, 3600))
         self._on_event = on_event
@@ -94,19 +105,25 @@ class Device:
 
     def _open(self, sound: DeviceSound, settings: SoundSettings, wakeup: Wakeup) -> None:
         """Try what the devices offer, the best first."""
-        found = pair(self.wishes, devices())
+        with steady():
+            found = pair(self.wishes, devices())
+            probe = Probe(found, self.wishes.block_ms, self._latencies) if self._latencies is not None else None
+            wishes = replace(self.wishes, latency_ms=probe.ms) if probe is not None else self.wishes
+            duplex, streams = self._open_best(wishes, found, settings, wakeup)
+        sound.opened_with(duplex, streams, found, self._priority, probe)
+
+    def _open_best(
+        self, wishes: Wishes, found: Pair, settings: SoundSettings, wakeup: Wakeup
+    ) -> tuple[Duplex, Sequence[Stream]]:
         refusal: DeviceError | None = None
-        for tries, plans in enumerate(negotiate(self.wishes, found)):
+        for tries, plans in enumerate(negotiate(wishes, found)):
             duplex = settings.dress(Duplex(self._config(plans, settings, wakeup.descriptor)))
             try:
-                streams = open_streams(duplex, plans, self._priority, self.wishes.loudspeaker_channels)
+                return duplex, open_streams(duplex, plans, self._priority, wishes.loudspeaker_channels)
             except DeviceError as error:
                 refusal = refusal or error
                 if tries >= 8:
                     break
-                continue
-            sound.opened_with(duplex, streams, found, self._priority)
-            return
         assert refusal is not None  # negotiate raises when it has nothing to offer
         raise refusal
 
@@ -131,3 +148,17 @@ class Device:
 
 def _channel(value: int | None) -> int | None:
     return None if value is None else int(checked("microphone_channel", value, 0, 31))
+
+
+def _latency(value: float | str | None) -> float | None:
+    if value is None or value == "auto":
+        return None
+    if isinstance(value, str):
+        raise ConfigError(f"latency_ms is {value!r}: give 1 to 2000, 'auto', or None for the device's low one")
+    return checked("latency_ms", value, 1, 2000)
+
+
+def _memory(remember: bool | str | PathLike[str]) -> Path | None:
+    if isinstance(remember, bool):
+        return state_file() if remember else None
+    return Path(remember)

@@ -20,7 +20,8 @@ HIDDEN = ("the rate, format and channels of the hardware", "whether the server r
 class DeviceEvent:
     """What happened to the device. `kind`: "lost", "back", "silenced" (the reply was cut off since nobody could hear
     it), "resumed" (the machine slept), "rate" (it runs far from the rate it claims), "dead start" (a stream that died
-    at once was reopened). `seconds`: how long it was away, or slept.
+    at once was reopened), "latency" (it lost sound and was reopened with more), "renewed" (it was reopened so that
+    another device of the process could be found). `seconds`: how long it was away, or slept.
     """
 
     kind: str

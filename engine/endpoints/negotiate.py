@@ -39,6 +39,11 @@ class Pair:
     loudspeaker: DeviceEntry
 
     @property
+    def names(self) -> tuple[str, str]:
+        """As listed, with the card numbers."""
+        return self.microphone.name, self.loudspeaker.name
+
+    @property
     def hidden(self) -> bool:
         """Whether either is behind a sound server or a plug."""
         return self.microphone.hidden or self.loudspeaker.hidden

@@ -29,6 +29,7 @@ NO_LIBRARY = "PortAudio is not installed: apt-get install libportaudio2 (and lib
 HELPER = "import json, sounddevice as s; print(json.dumps([list(s.query_devices()), list(s.query_hostapis())]))"
 
 _lock = threading.Lock()
+_list = threading.Lock()  # taken before `_lock`
 _open: set[Stream] = set()  # strong references: memory must outlive the audio thread that writes into it
 
 
@@ -78,6 +79,19 @@ def _exclusive() -> Iterator[Any]:
         _lock.release()
 
 
+@contextmanager
+def steady() -> Iterator[None]:
+    """While this is held the list is not renewed: the number of a device found in it is still its number when it is
+    opened. Raises `DeviceError`.
+    """
+    if not _list.acquire(timeout=LOCK_S):
+        raise DeviceError(f"the sound system has not answered for {LOCK_S:g} s: restart it, or unplug the device")
+    try:
+        yield
+    finally:
+        _list.release()
+
+
 def devices() -> list[DeviceEntry]:
     """The devices PortAudio knew when it was initialised. Raises `DeviceError`."""
     with _exclusive() as sounddevice:
@@ -101,7 +115,7 @@ def devices_now() -> list[DeviceEntry]:
 
 def renew() -> bool:
     """Make PortAudio look anew. False, and nothing done, while a stream of this process is open."""
-    with _exclusive() as sounddevice:
+    with steady(), _exclusive() as sounddevice:
         if _open:
             return False
         sounddevice._terminate()

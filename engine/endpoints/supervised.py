@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, cast
 
 import numpy as np
 
 from engine.audio import AudioEvent, DeviceCallback, Duplex, EventKind, Stamps, StreamStats
 from engine.audio.duplex import SAMPLES
 from engine.endpoints.devicereport import DeviceEvent, Opened, report
+from engine.endpoints.latency import Probe
 from engine.endpoints.negotiate import Pair, Wishes, moved, pair
-from engine.endpoints.portaudio import Stream, StreamPlan, devices, devices_now, renew
+from engine.endpoints.portaudio import Stream, StreamPlan, devices, devices_now, renew, steady
+from engine.endpoints.renewal import RENEWAL
+from engine.endpoints.waiting import in_thread
 from engine.endpoints.wakeup import Wakeup
 from engine.errors import DeviceError, EngineError
 
@@ -27,12 +27,12 @@ WATCH_S = 0.1
 STALL_S = 1.0  # without a callback, twice running: dead
 CLOSE_S = 8.0  # a sound system that has not closed by then is left behind
 LONGEST_PAUSE_S = 2.0
+ASK_AGAIN_S = 30.0  # other devices are not disturbed more often
 SUSPENDED_S = 0.5
 WRONG_RATE_PPM = 1000.0
 HOP = 240  # samples at 24 kHz
 MOST_EARLY = 16
 _log = logging.getLogger("bargein")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +41,6 @@ class Patience:
 
     reopen: bool
     hold_s: float
-
-
-async def in_thread(work: Callable[[], T], limit_s: float | None = None) -> T:
-    """Do what waits for the sound system in a thread. Cancelled, it still waits for the end first, so that nothing is
-    given back under running work. Raises `TimeoutError` after `limit_s`; the thread is a daemon, so that a sound system
-    that never answers does not keep the interpreter from ending.
-    """
-    loop = asyncio.get_running_loop()
-    task: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, failure: BaseException | None) -> None:
-        if failure is not None:
-            task.set_exception(failure)
-        else:
-            task.set_result(cast(T, result))
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:
-            failure = error
-        with suppress(RuntimeError):  # the loop has not waited for it, and is closed
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="sound system", daemon=True).start()
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            done, _ = await asyncio.wait([task], timeout=limit_s)
-        except asyncio.CancelledError as error:
-            cancelled = error
-            continue
-        if not done:
-            raise TimeoutError
-    if cancelled is not None:
-        task.exception()  # looked at: the cancellation counts
-        raise cancelled
-    return task.result()
 
 
 def open_streams(
@@ -119,13 +80,18 @@ class DeviceSound:
         self._watch: asyncio.Task[None] | None = None
         self._started_at = 0.0
         self._told_rate = False
+        self._may_ask_at = 0.0
+        self._probe: Probe | None = None
         self._slept = _sleep_clock()
         self._away_since: float | None = None
         self._fed = 0  # frames of silence in place of the microphone since then
 
-    def opened_with(self, duplex: Duplex, streams: list[Stream], found: Pair, priority: int) -> None:
+    def opened_with(
+        self, duplex: Duplex, streams: Sequence[Stream], found: Pair, priority: int, probe: Probe | None = None
+    ) -> None:
         """What `Device` opened."""
-        self.duplex, self.streams, self._found, self._priority = duplex, streams, found, priority
+        self.duplex, self.streams, self._found, self._priority = duplex, list(streams), found, priority
+        self._probe = probe
 
     # ---- Sound
 
@@ -181,6 +147,8 @@ class DeviceSound:
 
     def _start_streams(self) -> None:
         self._started_at = time.monotonic()
+        if self._probe is not None:
+            self._probe.started(self._started_at)
         for stream in self.streams:
             stream.start()
 
@@ -223,6 +191,10 @@ class DeviceSound:
             if sick >= 2:  # twice: a process that was stopped sees old times once
                 await self._recover(reason or "")
                 sick = 0
+            elif reason is None and RENEWAL.wanted:
+                await self._step_aside()
+            elif reason is None and self._probe is not None:
+                await self._follow_probe(self._probe)
 
     def _complaint(self) -> str | None:
         for stream in self.streams:
@@ -258,16 +230,57 @@ class DeviceSound:
 
     async def _recover(self, reason: str) -> None:
         """Close what is dead, send silence in its place, and come back."""
-        self._away_since, self._fed = time.monotonic(), 0
         plans = [stream.plan for stream in self.streams]
         dead_start = all(stream.callback.stats().callbacks == 0 for stream in self.streams)
-        names = f"{self._found.microphone.name!r} and {self._found.loudspeaker.name!r}"
+        names = self._names
         if not dead_start:
             self._tell(DeviceEvent("lost", f"{names} lost: {reason}"))
-        if not await self._close_streams():
-            raise DeviceError(f"{names} lost, and the sound system does not let go of them: start the program anew")
+        await self._go_away()
         if not self._patience.reopen:
             raise DeviceError(f"{names} lost: {reason}")
+        away = await self._come_back(plans)
+        if self._probe is not None and not dead_start:
+            self._probe.died(away, time.monotonic())
+        self._tell(
+            DeviceEvent("dead start", f"{names} died at its start and was opened again", away)
+            if dead_start
+            else DeviceEvent("back", f"{names} back after {away:.1f} s", away)
+        )
+
+    async def _step_aside(self) -> None:
+        """Another device has come that PortAudio does not know yet, and while this one is open it will not look."""
+        plans = [stream.plan for stream in self.streams]
+        await self._go_away()
+        await self._while_away(asyncio.create_task(RENEWAL.over()))
+        away = await self._come_back(plans)
+        self._tell(DeviceEvent("renewed", f"{self._names} opened again, since another device had to be found", away))
+
+    async def _follow_probe(self, probe: Probe) -> None:
+        """Open the streams again with more latency, if that is what they need."""
+        ms = probe.wants(self.streams, time.monotonic(), self.duplex.queue.waiting > 0)
+        if ms is None:
+            return
+        before = probe.ms
+        plans = [replace(stream.plan, latency_s=ms / 1000) for stream in self.streams]
+        await self._go_away()
+        await self._while_away(asyncio.create_task(in_thread(partial(probe.grown, ms))))
+        away = await self._come_back(plans)
+        self._tell(DeviceEvent("latency", f"{self._names} lost sound at {before:g} ms, opened with {ms:g} ms", away))
+
+    @property
+    def _names(self) -> str:
+        return f"{self._found.microphone.name!r} and {self._found.loudspeaker.name!r}"
+
+    async def _go_away(self) -> None:
+        """Close the streams; from here on silence is captured."""
+        self._away_since, self._fed = time.monotonic(), 0
+        if not await self._close_streams():
+            names = self._names
+            raise DeviceError(f"{names} lost, and the sound system does not let go of them: start the program anew")
+
+    async def _come_back(self, plans: Sequence[StreamPlan]) -> float:
+        """Open them again, as soon as that can be done; returns how long they were away."""
+        assert self._away_since is not None
         pause = 0.0
         while True:
             try:
@@ -277,26 +290,34 @@ class DeviceSound:
             except EngineError as error:
                 _log.info("the device is not back yet: %s", error)
                 await self._close_streams()
+                if not self._patience.reopen:
+                    raise
             pause = min(pause * 2 or WATCH_S, LONGEST_PAUSE_S)
             await self._while_away(asyncio.create_task(asyncio.sleep(pause)))
         away = time.monotonic() - self._away_since
         self._away_since = None
-        self._tell(
-            DeviceEvent("dead start", f"{names} died at its start and was opened again", away)
-            if dead_start
-            else DeviceEvent("back", f"{names} back after {away:.1f} s", away)
-        )
+        return away
 
     def _reopen(self, plans: Sequence[StreamPlan], first: bool) -> None:
         """The same streams, of devices of the same names. For a thread that may wait."""
         if not first:
             self._found = pair(self._wishes, devices_now())  # are they there, without disturbing anybody?
-            renew()
-        found = pair(self._wishes, devices())
-        self.streams = open_streams(
-            self.duplex, [moved(plan, found) for plan in plans], self._priority, self._wishes.loudspeaker_channels
-        )
+            if not renew() and self._unlisted(self._found) and time.monotonic() >= self._may_ask_at:
+                self._may_ask_at = time.monotonic() + ASK_AGAIN_S
+                RENEWAL.together(renew)
+        with steady():
+            found = pair(self._wishes, devices())
+            self.streams = open_streams(
+                self.duplex, [moved(plan, found) for plan in plans], self._priority, self._wishes.loudspeaker_channels
+            )
         self._found = found
+
+    def _unlisted(self, fresh: Pair) -> bool:
+        """Whether PortAudio's own list, which is older, leads to other devices or to none."""
+        try:
+            return pair(self._wishes, devices()).names != fresh.names
+        except DeviceError:
+            return True
 
     async def _while_away(self, task: asyncio.Task[None]) -> None:
         """Until the task is done no audio thread runs, so this thread owns both halves: silence goes in, so that an

@@ -66,6 +66,12 @@ class Scenario:
         assert told["what"] == what, f"{told} in place of {what!r}: {self._log.read_text()[-2000:]}"
         return told
 
+    def skip_to(self, what: str) -> dict[str, Any]:
+        """The next line about `what`, whatever comes before."""
+        while (told := self._next(what))["what"] != what:
+            pass
+        return told
+
     def _next(self, what: str) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

@@ -135,6 +135,32 @@ async def death(reopen: str) -> None:
     say("closed", threads=traces()[0])
 
 
+async def probing(memory: str) -> None:
+    """Find the latency that is needed, and go on with it."""
+    async with device(latency_ms="auto", remember=memory).open(SoundSettings()) as sound:
+        await flowing(sound, 30)
+        say("open", latency_ms=1000 * (sound.streams[0].plan.latency_s or 0))
+        await told()
+    say("closed")
+
+
+async def together() -> None:
+    """Two devices of one process, which die and come back together."""
+    kinds: list[str] = []
+    other = engine.Device("vloop", "vspk", on_event=lambda event: kinds.append(event.kind))
+    async with device().open(SoundSettings()) as first, other.open(SoundSettings()) as second:
+        for sound in (first, second):
+            await flowing(sound, 30)
+        say("open")
+        await told()
+        while "back" not in kinds or first.away:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        for sound in (first, second):
+            await flowing(sound, 30)
+        say("flows")
+    say("closed")
+
+
 async def refusal(microphone: str, loudspeaker: str, more: str) -> None:
     """Ask for what is not there."""
     try:
@@ -249,7 +275,8 @@ async def forever() -> None:
 
 
 SCENARIOS = {
-    each.__name__: each for each in (content, lifecycle, death, refusal, conversation, outage, timing, forever)
+    each.__name__: each
+    for each in (content, lifecycle, death, probing, together, refusal, conversation, outage, timing, forever)
 }
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,12 +88,17 @@ class SoundServer:
             "HOME": str(self.folder),
         }
 
+    @property
+    def _tools(self) -> dict[str, str]:
+        """For PulseAudio's own programs, which shall not run under a sanitizer."""
+        return {name: value for name, value in self.environment.items() if name != "LD_PRELOAD"}
+
     def start(self) -> None:
         """Start it and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["pulseaudio", "-F", str(self.folder / "default.pa"), *ARGUMENTS.split(), *self._priority],
-                env={**self.environment, "PULSE_CONFIG": str(self.folder / "daemon.conf")},
+                env={**self._tools, "PULSE_CONFIG": str(self.folder / "daemon.conf")},
                 stdout=log,
                 stderr=log,
             )
@@ -109,8 +117,28 @@ class SoundServer:
             self._process = None
             shutil.rmtree(self.folder / "pulse", ignore_errors=True)
 
+    @contextmanager
+    def stuttering(self) -> Iterator[None]:
+        """While it stops for a quarter of a second, again and again: more than the latency that is asked for."""
+        over = threading.Event()
+
+        def stutter() -> None:
+            while not over.wait(1.0):
+                assert self._process is not None
+                self._process.send_signal(signal.SIGSTOP)
+                over.wait(0.25)
+                self._process.send_signal(signal.SIGCONT)
+
+        thread = threading.Thread(target=stutter)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     def _tool(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run(command, env=self._tools, capture_output=True, text=True, timeout=20, check=False)
 
     def control(self, *arguments: str) -> str:
         """`pactl` with these arguments."""
@@ -122,7 +150,7 @@ class SoundServer:
         """Play a WAV file into the microphone; ends with the file. In small pieces: with paplay's own two seconds the
         null sink hands the microphone over in bursts, which starve a full-duplex stream of 100 ms.
         """
-        return subprocess.Popen(["paplay", "--latency-msec=20", "-d", "micfeed", str(wav)], env=self.environment)
+        return subprocess.Popen(["paplay", "--latency-msec=20", "-d", "micfeed", str(wav)], env=self._tools)
 
     def record(self, target: Path, channels: int = 1) -> subprocess.Popen[bytes]:
         """Record what the loudspeaker plays, raw int16 at 48 kHz, until it is terminated."""
@@ -130,6 +158,6 @@ class SoundServer:
             return subprocess.Popen(
                 ["parec", "-d", "spk.monitor", "--format=s16le", "--rate=48000", f"--channels={channels}",
                  "--latency-msec=10"],
-                env=self.environment,
+                env=self._tools,
                 stdout=out,
             )  # fmt: skip

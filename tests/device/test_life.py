@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -21,7 +23,8 @@ def test_opened_and_closed_nothing_is_left(server: SoundServer, scenario: Start)
     warm, last = figures[2], figures[-1]
     assert last[0] <= warm[0], f"threads: {figures}"
     assert last[1] <= warm[1], f"descriptors: {figures}"
-    assert last[2] - warm[2] < 4096, f"kB: {figures}"  # a duplex with its queue is more than that
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # which keeps what was freed
+        assert last[2] - warm[2] < 4096, f"kB: {figures}"  # a duplex with its queue is more than that
 
 
 def test_a_device_that_dies_is_reopened_by_name(server: SoundServer, scenario: Start) -> None:
@@ -50,6 +53,37 @@ def test_without_reopening_it_is_a_clean_error(server: SoundServer, scenario: St
     assert "'vspk' lost" in error["text"]
     program.expect("closed")
     program.end()
+
+
+def test_two_devices_of_a_process_come_back_together(server: SoundServer, scenario: Start) -> None:
+    program = scenario("together")
+    program.expect("open")
+    server.kill()
+    program.expect("lost")
+    server.start()
+    program.expect("back")
+    program.go_on()
+    program.expect("flows")
+    program.expect("closed")
+    program.end()
+
+
+def test_the_latency_that_was_needed_is_remembered(server: SoundServer, scenario: Start, tmp_path: Path) -> None:
+    """A server that stops and goes: more latency is asked for, and again with the next start. What else a busy machine
+    tells (lost, back, more latency still) is passed over.
+    """
+    program = scenario("probing", tmp_path / "latency.json")
+    assert program.skip_to("open")["latency_ms"] == 100
+    with server.stuttering():
+        text = program.skip_to("latency")["text"]  # some of it PortAudio gives up on: then it is lost, and back
+    assert "lost sound at 100 ms, opened with 150 ms" in text
+    program.go_on()
+    program.skip_to("closed")
+    again = scenario("probing", tmp_path / "latency.json")
+    assert again.skip_to("open")["latency_ms"] >= 150
+    again.go_on()
+    again.skip_to("closed")
+    again.end()
 
 
 def test_ctrl_c_at_any_time_ends_it_and_closes_the_streams(server: SoundServer, scenario: Start) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from engine.audio import EventKind
 from engine.endpoints import DeviceEvent, DeviceSound, supervised
+from engine.endpoints.waiting import in_thread
 from engine.errors import DeviceError
 from tests.device.world import PLAN, USB, World, beating, run, until
 
@@ -194,7 +195,7 @@ def test_cancelled_work_in_a_thread_is_waited_for() -> None:
         ended.append(True)
 
     async def main() -> None:
-        task = asyncio.create_task(supervised.in_thread(work))
+        task = asyncio.create_task(in_thread(work))
         await asyncio.to_thread(begun.wait)
         task.cancel()
         await asyncio.sleep(0)

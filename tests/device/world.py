@@ -12,6 +12,7 @@ import pytest
 
 from engine.audio import DeviceCallback, Duplex, DuplexConfig
 from engine.endpoints import DeviceEvent, DeviceSound, SoundSettings, supervised
+from engine.endpoints.latency import Probe
 from engine.endpoints.negotiate import Pair, Wishes
 from engine.endpoints.portaudio import DeviceEntry, StreamPlan
 from engine.endpoints.supervised import Patience
@@ -40,12 +41,12 @@ class FakeStream:
     def close(self) -> None:
         self.alive, self.closed = False, True
 
-    def beat(self, heard: Any = None) -> None:
+    def beat(self, heard: Any = None, flags: int = 0) -> None:
         """One callback."""
         time = new("rt_device_time *", {"adc": 0.0, "now": 0.0, "dac": 0.0})
         block = np.zeros(480, np.int16) if heard is None else heard
         given, played = new("int16_t[480]", block.tolist()), new("int16_t[480]")
-        lib.rt_device_callback(given, played, 480, time, 0, self.callback.userdata)
+        lib.rt_device_callback(given, played, 480, time, flags, self.callback.userdata)
 
 
 class World:
@@ -82,6 +83,8 @@ class World:
 
     def renew(self) -> bool:
         self.calls.append("renew")
+        if any(not stream.closed for stream in self.opened):
+            return False
         self.listed = self.there
         return True
 
@@ -103,14 +106,23 @@ Body = Callable[[DeviceSound], Awaitable[None]]
 
 @asynccontextmanager
 async def opened(
-    world: World, settings: SoundSettings, *, reopen: bool = True, hold_s: float = 60.0
+    world: World,
+    settings: SoundSettings,
+    *,
+    reopen: bool = True,
+    hold_s: float = 60.0,
+    wishes: Wishes = WISHES,
+    found: Pair | None = None,
+    probe: Probe | None = None,
+    events: list[DeviceEvent] | None = None,
 ) -> AsyncIterator[DeviceSound]:
     """Open, watch, close."""
     wakeup = Wakeup()
-    sound = DeviceSound(WISHES, Patience(reopen, hold_s), wakeup, world.events.append)
+    told = world.events if events is None else events
+    sound = DeviceSound(wishes, Patience(reopen, hold_s), wakeup, told.append)
     duplex = settings.dress(Duplex(DuplexConfig(wakeup_descriptor=wakeup.descriptor)))
     streams: Any = world.open_streams(duplex, [PLAN])
-    sound.opened_with(duplex, streams, Pair(USB, USB), 0)
+    sound.opened_with(duplex, streams, found or Pair(USB, USB), 0, probe)
     await sound.start()
     try:
         yield sound

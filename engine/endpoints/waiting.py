@@ -1,0 +1,50 @@
+"""Work that waits for a sound system, out of the loop's way."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[], T], limit_s: float | None = None) -> T:
+    """Do what waits for the sound system in a thread. Cancelled, it still waits for the end first, so that nothing is
+    given back under running work. Raises `TimeoutError` after `limit_s`; the thread is a daemon, so that a sound system
+    that never answers does not keep the interpreter from ending.
+    """
+    loop = asyncio.get_running_loop()
+    task: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, failure: BaseException | None) -> None:
+        if failure is not None:
+            task.set_exception(failure)
+        else:
+            task.set_result(cast(T, result))
+
+    def run() -> None:
+        result, failure = None, None
+        try:
+            result = work()
+        except BaseException as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop has not waited for it, and is closed
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="sound system", daemon=True).start()
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            done, _ = await asyncio.wait([task], timeout=limit_s)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            continue
+        if not done:
+            raise TimeoutError
+    if cancelled is not None:
+        task.exception()  # looked at: the cancellation counts
+        raise cancelled
+    return task.result()
