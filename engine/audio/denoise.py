@@ -74,7 +74,7 @@ class NoiseReducer:
         """
         array = np.asarray(samples)
         self._taken += len(array) if array.ndim == 1 else 0
-        result = self._run(array)
+        result: NDArray[Sample] = self._run(array)
         self._given += len(result)
         return result
 
@@ -94,17 +94,18 @@ class NoiseReducer:
         self._rest = np.empty(0, np.float32)
         self._taken = self._given = 0
 
-    def _run(self, array: NDArray[Sample]) -> NDArray[Sample]:
-        resampled = self._in.process(array)
-        sound = resampled if array.dtype == np.float32 else resampled.astype(np.float32) / np.float32(32768)
-        sound = np.concatenate([self._rest, sound])
+    def _run(self, array: NDArray[Any]) -> NDArray[Any]:
+        resampled: NDArray[Any] = self._in.process(array)
+        if array.dtype == np.int16:
+            resampled = resampled.astype(np.float32) / np.float32(32768)
+        sound = np.concatenate([self._rest, resampled])
         whole = len(sound) // HOP * HOP
         self._rest = sound[whole:].copy()
         done = sound[:whole]
         for start in range(0, whole, HOP):
             lib.rt_denoise_process(self._state, address(done[start:], "float *"))
         if array.dtype == np.int16:
-            return self._out.process(np.clip(np.rint(done * 32768), -32768, 32767).astype(np.int16))
+            done = np.clip(np.rint(done * 32768), -32768, 32767).astype(np.int16)
         return self._out.process(done)
 
 

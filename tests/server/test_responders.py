@@ -123,7 +123,7 @@ def test_without_pyyaml_a_dict_works_and_a_file_names_the_extra(
 
 @pytest.mark.parametrize("name", ["", "eco", "echo:x", "script", "script:"])
 def test_unknown_names(name: str) -> None:
-    with pytest.raises(ConfigError, match="use 'echo' or"):
+    with pytest.raises(ConfigError, match="use 'echo',"):
         responder(name)
 
 
