@@ -16,9 +16,19 @@ from engine.server import items
 from engine.server.history import AudioBudget, History
 from engine.server.ids import Ids
 from engine.server.items import Clip, Item
-from engine.server.usage import Usage, output_audio_tokens, text_tokens
+from engine.server.usage import (
+    CHARACTERS_PER_TOKEN,
+    MS_PER_OUTPUT_TOKEN,
+    Usage,
+    characters_as_tokens,
+    output_audio_tokens,
+    text_tokens,
+)
 
 Emit = Callable[[ev.Event], None]
+
+ARGUMENTS_DELTA = 40
+"""Characters in a delta of arguments that came whole."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,6 +56,20 @@ class RunSettings:
     def format(self) -> AudioFormat:
         """How its audio travels."""
         return AudioFormat(self.config["audio"]["output"]["format"]["type"])
+
+
+@dataclasses.dataclass(slots=True)
+class _OpenCall:
+    """A function call whose arguments are still coming."""
+
+    item: Item
+    pieces: list[str] = dataclasses.field(default_factory=list)
+    size: int = 0
+    """Characters of them all."""
+
+    @property
+    def tokens(self) -> int:
+        return text_tokens(str(self.item.wire["name"])) + characters_as_tokens(self.size)
 
 
 class ResponseRun:
@@ -77,6 +101,8 @@ class ResponseRun:
         self._part: dict[str, Any] | None = None  # its open part, as stored
         self._audio_size = 0  # bytes sent
         self._said: list[str] = []  # deltas of the open part
+        self._said_size = 0  # characters
+        self._calls: dict[str, _OpenCall] = {}  # by item id; as many as the brain opens at once
 
     @property
     def audio_ms(self) -> float:
@@ -92,8 +118,9 @@ class ResponseRun:
         if self.over or not delta:
             return
         self._open_part("text")
-        self._said.append(delta)
-        self._emit(ev.ResponseOutputTextDelta(**self._place(), delta=delta))
+        if delta := self._fitting(delta, self._said_size):
+            self._say(delta)
+            self._emit(ev.ResponseOutputTextDelta(**self._place(), delta=delta))
         self._check_length()
 
     def transcript(self, delta: str) -> None:
@@ -101,8 +128,10 @@ class ResponseRun:
         if self.over or not delta:
             return
         self._open_part("audio")
-        self._said.append(delta)
-        self._emit(ev.ResponseOutputAudioTranscriptDelta(**self._place(), delta=delta))
+        if delta := self._fitting(delta, self._said_size):
+            self._say(delta)
+            self._emit(ev.ResponseOutputAudioTranscriptDelta(**self._place(), delta=delta))
+        self._check_length()
 
     def audio(self, delta: bytes) -> None:
         """More audio, in the response's wire format."""
@@ -110,32 +139,67 @@ class ResponseRun:
             return
         clip = self._open_part("audio")
         assert clip is not None
+        if (left := self._tokens_left()) is not None:
+            delta = delta[: max(self._audio_most(left) - self._audio_size, 0)]
         if not clip.truncated:
             clip.size += len(delta)
             if self._history is not None and not clip.dropped:  # out-of-band audio is sent and forgotten
                 clip.data += delta
                 self._budget.keep(clip, len(delta))
         self._audio_size += len(delta)
-        self._emit(ev.ResponseOutputAudioDelta(**self._place(), delta=delta))
+        if delta:
+            self._emit(ev.ResponseOutputAudioDelta(**self._place(), delta=delta))
         self._check_length()
 
     def function_call(self, name: str, arguments: str, call_id: str) -> None:
         """A whole function call: added, its arguments in pieces, done."""
+        item_id = self.begin_call(name, call_id)
+        for start in range(0, len(arguments), ARGUMENTS_DELTA):
+            self.call_arguments(item_id, arguments[start : start + ARGUMENTS_DELTA])
+        self.end_call(item_id)
+
+    def begin_call(self, name: str, call_id: str) -> str:
+        """Begin a function call: the new item's id. Several may be open at once, but no message beside them."""
         if self.over:
-            return
+            return ""
         self._close_message("completed")
         item = items.function_call(self._ids.new("item"), name, call_id or self._ids.new("call"))
+        self._calls[item.id] = _OpenCall(item)
         self._add(item)
-        where: dict[str, Any] = {"response_id": self.id, "item_id": item.id, "output_index": len(self._output) - 1}
-        call = str(item.wire["call_id"])
-        for start in range(0, len(arguments), 40):
-            piece = arguments[start : start + 40]
-            self._emit(ev.ResponseFunctionCallArgumentsDelta(**where, call_id=call, delta=piece))
-        self._emit(ev.ResponseFunctionCallArgumentsDone(**where, call_id=call, name=name, arguments=arguments))
-        item.wire["arguments"] = arguments
-        self.usage.output_text += text_tokens(name + arguments)
-        self._done(item, "completed")
         self._check_length()
+        return item.id
+
+    def call_arguments(self, item_id: str, delta: str) -> None:
+        """More of the arguments of an open call; nothing for one that is closed."""
+        call = self._calls.get(item_id)
+        if call is None or not delta:
+            return
+        if delta := self._fitting(delta, call.size):
+            call.pieces.append(delta)
+            call.size += len(delta)
+            call_id = str(call.item.wire["call_id"])
+            where = self._place_of(call.item)
+            self._emit(ev.ResponseFunctionCallArgumentsDelta(**where, call_id=call_id, delta=delta))
+        self._check_length()
+
+    def end_call(self, item_id: str, status: str = "completed") -> None:
+        """The arguments are whole; with another status they end where they are, as JSON cut short."""
+        call = self._calls.pop(item_id, None)
+        if call is None:
+            return
+        item, arguments = call.item, "".join(call.pieces)
+        name, call_id = str(item.wire["name"]), str(item.wire["call_id"])
+        self._emit(
+            ev.ResponseFunctionCallArgumentsDone(
+                **self._place_of(item), call_id=call_id, name=name, arguments=arguments
+            )
+        )
+        item.wire["arguments"] = arguments
+        self.usage.output_text += call.tokens
+        self._done(item, status)
+
+    def _place_of(self, item: Item) -> dict[str, Any]:
+        return {"response_id": self.id, "item_id": item.id, "output_index": self.place_of(item)}
 
     def approval_request(self, server: str, name: str, arguments: str) -> str:
         """Ask the client whether a tool of an MCP server may be called; the new item's id."""
@@ -152,12 +216,13 @@ class ResponseRun:
         item = self._mcp_item("mcp_call", server, name)
         item.wire |= {"arguments": "", "approval_request_id": None, "output": None, "error": None}
         self._add(item)
-        where: dict[str, Any] = {"response_id": self.id, "item_id": item.id, "output_index": self.place_of(item)}
-        for start in range(0, len(arguments), 40):
-            self._emit(ev.ResponseMcpCallArgumentsDelta(**where, delta=arguments[start : start + 40]))
+        where = self._place_of(item)
+        for start in range(0, len(arguments), ARGUMENTS_DELTA):
+            piece = arguments[start : start + ARGUMENTS_DELTA]
+            self._emit(ev.ResponseMcpCallArgumentsDelta(**where, delta=piece))
         self._emit(ev.ResponseMcpCallArgumentsDone(**where, arguments=arguments))
         item.wire["arguments"] = arguments
-        self.usage.output_text += text_tokens(name + arguments)
+        self.usage.output_text += text_tokens(name) + text_tokens(arguments)
         return item
 
     def place_of(self, item: Item) -> int:
@@ -171,6 +236,7 @@ class ResponseRun:
         else:
             place = self.place_of(item)
             self._emit(ev.ResponseOutputItemDone(response_id=self.id, output_index=place, item=snapshot(item)))
+        self._check_length()
 
     def _mcp_item(self, kind: str, server: str, name: str) -> Item:
         return Item({"id": self._ids.new("item"), "type": kind, "server_label": server, "name": name})
@@ -195,12 +261,20 @@ class ResponseRun:
         self.usage.output_text += text_tokens(said)
         self._part = None
         self._said = []
+        self._said_size = 0
+
+    def _say(self, delta: str) -> None:
+        self._said.append(delta)
+        self._said_size += len(delta)
 
     def finish(self, status: str, *, reason: str | None = None, error: dict[str, Any] | None = None) -> None:
         """End the response, once: open parts and items first, then response.done. Later calls do nothing."""
         if self.over:
             return
-        self._close_message("completed" if status == "completed" else "incomplete")
+        whole = "completed" if status == "completed" else "incomplete"
+        self._close_message(whole)
+        for item_id in tuple(self._calls):
+            self.end_call(item_id, whole)
         self.over = True
         self.status = status
         self.usage.output_audio = output_audio_tokens(self.audio_ms)
@@ -264,12 +338,32 @@ class ResponseRun:
         if self._history is not None:
             self._history.settle(item)
 
-    def _check_length(self) -> None:
+    # ---- max_output_tokens
+
+    def _tokens_left(self) -> int | None:
+        """Tokens that may still be written, the open part, the open calls and the audio counted; None without limit."""
         limit = self.settings.config["max_output_tokens"]
-        if limit == "inf" or self.over:
-            return
-        written = self.usage.output_text + text_tokens("".join(self._said))
-        if written + output_audio_tokens(self.audio_ms) >= limit:
+        if limit == "inf":
+            return None
+        open_calls = sum(call.tokens for call in self._calls.values())
+        written = self.usage.output_text + characters_as_tokens(self._said_size) + open_calls
+        return int(limit) - written - output_audio_tokens(self.audio_ms)
+
+    def _fitting(self, delta: str, before: int) -> str:
+        """What of a delta fits behind the `before` characters of its text."""
+        left = self._tokens_left()
+        if left is None:
+            return delta
+        return delta[: max((characters_as_tokens(before) + left) * CHARACTERS_PER_TOKEN - before, 0)]
+
+    def _audio_most(self, left: int) -> int:
+        """Bytes of audio that all of the response may have."""
+        tokens = output_audio_tokens(self.audio_ms) + left
+        return tokens * MS_PER_OUTPUT_TOKEN * self.settings.format.bytes_per_ms
+
+    def _check_length(self) -> None:
+        left = self._tokens_left()
+        if left is not None and left <= 0 and not self.over:
             self.finish("incomplete", reason="max_output_tokens")
 
     def _wire(self, status: str, details: dict[str, Any] | None) -> dict[str, Any]:

@@ -19,7 +19,19 @@ import numpy as np
 
 from engine.server.formats import Samples
 from engine.server.options import ServerOptions
-from engine.server.responders.base import Audio, Fail, McpCall, Part, Responder, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders.base import (
+    Audio,
+    Fail,
+    McpCall,
+    Part,
+    Responder,
+    Say,
+    Stop,
+    Text,
+    ToolCall,
+    ToolCallDelta,
+    Turn,
+)
 from engine.server.run import ResponseRun
 from engine.server.sounding import Sound
 from engine.server.voices.base import Voice, sentences
@@ -37,7 +49,7 @@ class _Piece:
     samples: Samples | None
 
 
-_Step = _Piece | ToolCall | McpCall | Fail | Stop
+_Step = _Piece | ToolCall | ToolCallDelta | McpCall | Fail | Stop
 
 
 class Speaker:
@@ -60,6 +72,7 @@ class Speaker:
         self._room = room
         self._call_mcp = call_mcp
         self._sound: Sound | None = None  # of the open part
+        self._calls: dict[int, str] = {}  # items of the calls whose arguments are coming, by the brain's index
         self._written = False  # something was said in the open part: the next words need a space
         self._began: float | None = None  # loop time of the first delta
         self._sent_ms = 0.0
@@ -74,7 +87,11 @@ class Speaker:
                 if isinstance(step, Stop | Fail):
                     await self._end(step)
                     break
-                await self._carry_out(step)
+                if isinstance(step, ToolCallDelta):
+                    await self._go_on_calling(step)
+                else:
+                    self._end_calls()
+                    await self._carry_out(step)
             thinking.cancel()
 
     async def _think(self, responder: Responder, turn: Turn, steps: asyncio.Queue[_Step]) -> None:
@@ -120,6 +137,22 @@ class Speaker:
         elif isinstance(step, _Piece):
             await self._write(step.words)
 
+    async def _go_on_calling(self, piece: ToolCallDelta) -> None:
+        item_id = self._calls.get(piece.index)
+        if item_id is None:
+            if not piece.name:
+                await self._end(Fail("The responder began a function call without its name."))
+                return
+            self._flush()
+            item_id = self._calls[piece.index] = self._run.begin_call(piece.name, piece.call_id)
+        await self._room()
+        self._run.call_arguments(item_id, piece.arguments)
+
+    def _end_calls(self) -> None:
+        for item_id in self._calls.values():
+            self._run.end_call(item_id)
+        self._calls.clear()
+
     async def _write(self, words: str) -> None:
         if self._sound is not None:
             self._flush()
@@ -161,6 +194,8 @@ class Speaker:
 
     async def _end(self, step: Stop | Fail) -> None:
         self._flush()
+        if isinstance(step, Stop) and not step.reason:
+            self._end_calls()
         if isinstance(step, Fail):
             error = {"type": step.type, "code": step.code, "message": step.message}
             self._run.finish("failed", error=error)

@@ -7,10 +7,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+CHARACTERS_PER_TOKEN = 4
+MS_PER_OUTPUT_TOKEN = 50
+
 
 def text_tokens(text: str) -> int:
     """About four characters to a token, rounded up."""
-    return -(-len(text) // 4)
+    return characters_as_tokens(len(text))
+
+
+def characters_as_tokens(count: int) -> int:
+    """Tokens of a text of so many characters."""
+    return -(-count // CHARACTERS_PER_TOKEN)
 
 
 def input_audio_tokens(milliseconds: float) -> int:
@@ -20,7 +28,7 @@ def input_audio_tokens(milliseconds: float) -> int:
 
 def output_audio_tokens(milliseconds: float) -> int:
     """One token per started 50 ms."""
-    return -(-round(milliseconds) // 50)
+    return -(-round(milliseconds) // MS_PER_OUTPUT_TOKEN)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 `responder("echo")` and `responder("script:PATH")` look a brain up by name; a `Script` is also made from a plain dict.
 Write your own by giving an object a `respond(turn)` method that is an async generator of parts (`Say`, `Text`,
 `Audio`, `ToolCall`, `McpCall`, `Fail`, `Stop`).
+`Audio`, `ToolCall`, `ToolCallDelta`, `Fail`, `Stop`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from engine.server.responders.base import (
     Text,
     Tool,
     ToolCall,
+    ToolCallDelta,
     ToolOutput,
     Turn,
     WarmsUp,
@@ -53,6 +55,7 @@ __all__ = [
     "Text",
     "Tool",
     "ToolCall",
+    "ToolCallDelta",
     "ToolOutput",
     "Turn",
     "WarmsUp",

@@ -53,6 +53,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of the arguments of a function call, sent as soon as it is yielded.
+
+    The first piece of an `index` begins a call, and needs its name; pieces with the same index go on with it, so calls
+    may come side by side. All open calls end with the next part that is no ToolCallDelta, or with the stream.
+    """
+
+    arguments: str
+    name: str = ""
+    call_id: str = ""
+    """Made when empty; only that of the first piece counts."""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     """End the response as failed: `response.done` carries type, code and message. Nothing after it is read."""
 
@@ -87,7 +102,7 @@ class McpCall:
     delay: float = 0.0
 
 
-Part = Say | Text | Audio | ToolCall | McpCall | Fail | Stop
+Part = Say | Text | Audio | ToolCall | ToolCallDelta | McpCall | Fail | Stop
 
 
 @dataclass(frozen=True, slots=True)
