@@ -6,11 +6,12 @@ Sessions are plain dicts in the wire's shape. Nothing here keeps state.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import ProtocolError
 from engine.realtime import problems
+from engine.realtime.checks import Check, any_value, between, check_object, object_of, of, one_of
 
 PCM = {"type": "audio/pcm", "rate": 24000}
 """The default audio format: 24 kHz mono, signed 16-bit little-endian, 48 bytes per millisecond."""
@@ -180,7 +181,7 @@ def check_update(
     """
     present = effective.get("type", "realtime")
     _check_type(update, present)
-    _check_object("session", update, _TRANSCRIPTION if present == "transcription" else _REALTIME, strict)
+    check_object("session", update, _TRANSCRIPTION if present == "transcription" else _REALTIME, strict)
     _check_fixed(effective, update, audio_started)
     detection = _dig(update, *_TURN_DETECTION)
     if isinstance(detection, Mapping):
@@ -220,72 +221,11 @@ def _check_detection(present: Any, update: Mapping[str, Any], strict: bool) -> N
     if not isinstance(kind, str) or kind not in _DETECTORS:
         message = f"Invalid value: '{kind!s:.80}'. Supported values are: 'server_vad' and 'semantic_vad'."
         raise problems.invalid_value(f"{where}.type", message)
-    _check_object(where, update, _SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD, strict)
-
-
-Check = Callable[[str, Any, bool], None]
-"""Raises ProtocolError when a value may not stand at this path; the last argument is `strict`."""
-
-
-def _check_object(where: str, value: Mapping[str, Any], members: Mapping[str, Check], strict: bool) -> None:
-    for name, inner in value.items():
-        check = members.get(name)
-        if check is not None:
-            check(f"{where}.{name}", inner, strict)
-        elif strict:
-            raise problems.unknown_parameter(f"{where}.{name}")
-
-
-def _any(where: str, value: Any, strict: bool) -> None:
-    del where, value, strict
-
-
-def _of(kind: type | tuple[type, ...], words: str, *, nullable: bool = True) -> Check:
-    def check(where: str, value: Any, strict: bool) -> None:
-        del strict
-        wrong_bool = isinstance(value, bool) and kind is not bool
-        if (value is None and nullable) or (isinstance(value, kind) and not wrong_bool):
-            return
-        raise problems.invalid_type(where, words, value)
-
-    return check
-
-
-def _between(least: float, most: float, *, whole: bool = False, nullable: bool = False) -> Check:
-    is_number = _of(int if whole else (int, float), "an integer" if whole else "a number", nullable=nullable)
-
-    def check(where: str, value: Any, strict: bool) -> None:
-        is_number(where, value, strict)
-        if value is not None and not least <= value <= most:
-            raise problems.invalid_value(where, f"Invalid '{where}': expected {least:g} to {most:g}, but got {value}.")
-
-    return check
-
-
-def _one_of(*values: Any, nullable: bool = False) -> Check:
-    def check(where: str, value: Any, strict: bool) -> None:
-        del strict
-        if value in values or (value is None and nullable):
-            return
-        names = "', '".join(str(each) for each in values)
-        raise problems.invalid_value(where, f"Invalid value: '{value!s:.80}'. Supported values are: '{names}'.")
-
-    return check
-
-
-def _object(members: Mapping[str, Check]) -> Check:
-    def check(where: str, value: Any, strict: bool) -> None:
-        if value is None:
-            return
-        if not isinstance(value, Mapping):
-            raise problems.invalid_type(where, "an object", value)
-        _check_object(where, value, members, strict)
-
-    return check
+    check_object(where, update, _SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD, strict)
 
 
 def _format(where: str, value: Any, strict: bool) -> None:
-    _object({"type": _one_of("audio/pcm", "audio/pcmu", "audio/pcma"), "rate": _any})(where, value, strict)
+    object_of({"type": one_of("audio/pcm", "audio/pcmu", "audio/pcma"), "rate": any_value})(where, value, strict)
     if value is None:
         return
     if "type" not in value:
@@ -297,7 +237,7 @@ def _format(where: str, value: Any, strict: bool) -> None:
 
 
 def _modalities(where: str, value: Any, strict: bool) -> None:
-    _of(list, "an array")(where, value, strict)
+    of(list, "an array")(where, value, strict)
     if value not in (None, ["audio"], ["text"]):
         shown = str(value)[:80]
         text = f"Invalid modalities: {shown}. Supported combinations are: ['text'] and ['audio']."
@@ -306,36 +246,66 @@ def _modalities(where: str, value: Any, strict: bool) -> None:
 
 def _max_output_tokens(where: str, value: Any, strict: bool) -> None:
     if value not in (None, "inf"):
-        _between(1, 4096, whole=True)(where, value, strict)
+        between(1, 4096, whole=True)(where, value, strict)
 
 
 def _voice(where: str, value: Any, strict: bool) -> None:
-    _of((str, dict), "a string or an object", nullable=False)(where, value, strict)
+    of((str, dict), "a string or an object", nullable=False)(where, value, strict)
     if isinstance(value, dict) and not isinstance(value.get("id"), str):
         raise problems.missing(f"{where}.id")
 
 
-_STRING, _LIST, _BOOL = _of(str, "a string"), _of(list, "an array"), _of(bool, "a boolean", nullable=False)
-_MAPPING, _STRING_OR_OBJECT = _of(dict, "an object"), _of((str, dict), "a string or an object")
-_WHOLE = _between(0, 2**31, whole=True)
+def _truncation(where: str, value: Any, strict: bool) -> None:
+    if isinstance(value, str):
+        one_of("auto", "disabled")(where, value, strict)
+        return
+    _STRING_OR_OBJECT(where, value, strict)
+    if value is None:
+        return
+    for name in ("type", "retention_ratio"):
+        if name not in value:
+            raise problems.missing(f"{where}.{name}")
+    limits = object_of({"post_instructions": between(0, 2**31, whole=True, nullable=True)})
+    members = {"type": one_of("retention_ratio"), "retention_ratio": between(0.0, 1.0), "token_limits": limits}
+    check_object(where, value, members, strict)
+
+
+def _tracing(where: str, value: Any, strict: bool) -> None:
+    if isinstance(value, str):
+        one_of("auto")(where, value, strict)
+        return
+    _STRING_OR_OBJECT(where, value, strict)
+    if value is not None:
+        check_object(where, value, {"workflow_name": _STRING, "group_id": _STRING, "metadata": _MAPPING}, strict)
+
+
+def _include(where: str, value: Any, strict: bool) -> None:
+    _LIST(where, value, strict)
+    for number, each in enumerate(value or () if strict else ()):
+        one_of("item.input_audio_transcription.logprobs")(f"{where}[{number}]", each, strict)
+
+
+_STRING, _LIST, _BOOL = of(str, "a string"), of(list, "an array"), of(bool, "a boolean", nullable=False)
+_MAPPING, _STRING_OR_OBJECT = of(dict, "an object"), of((str, dict), "a string or an object")
+_WHOLE = between(0, 2**31, whole=True)
 
 _RESPONDING: Mapping[str, Check] = {"create_response": _BOOL, "interrupt_response": _BOOL}
 _SERVER_VAD: Mapping[str, Check] = {
-    "type": _any,
-    "threshold": _between(0.0, 1.0),
+    "type": any_value,
+    "threshold": between(0.0, 1.0),
     "prefix_padding_ms": _WHOLE,
     "silence_duration_ms": _WHOLE,
-    "idle_timeout_ms": _between(5000, 30000, whole=True, nullable=True),
+    "idle_timeout_ms": between(5000, 30000, whole=True, nullable=True),
     **_RESPONDING,
 }
 _SEMANTIC_VAD: Mapping[str, Check] = {
-    "type": _any,
-    "eagerness": _one_of("low", "medium", "high", "auto"),
+    "type": any_value,
+    "eagerness": one_of("low", "medium", "high", "auto"),
     **_RESPONDING,
 }
 _INPUT: Mapping[str, Check] = {
     "format": _format,
-    "transcription": _object(
+    "transcription": object_of(
         {
             "model": _STRING,
             "language": _STRING,
@@ -345,32 +315,32 @@ _INPUT: Mapping[str, Check] = {
             "delay": _STRING,
         }
     ),
-    "noise_reduction": _object(
-        {"type": _one_of("near_field", "far_field"), "strength": _between(0, 1e9, nullable=True)}
+    "noise_reduction": object_of(
+        {"type": one_of("near_field", "far_field"), "strength": between(0, 1e9, nullable=True)}
     ),
     "turn_detection": _MAPPING,
 }
-_OUTPUT: Mapping[str, Check] = {"format": _format, "voice": _voice, "speed": _between(0.25, 1.5, nullable=True)}
+_OUTPUT: Mapping[str, Check] = {"format": _format, "voice": _voice, "speed": between(0.25, 1.5, nullable=True)}
 _REALTIME: Mapping[str, Check] = {
-    "type": _any,
+    "type": any_value,
     "model": _STRING,
     "output_modalities": _modalities,
     "instructions": _STRING,
-    "audio": _object({"input": _object(_INPUT), "output": _object(_OUTPUT)}),
-    "include": _LIST,
+    "audio": object_of({"input": object_of(_INPUT), "output": object_of(_OUTPUT)}),
+    "include": _include,
     "tools": _LIST,
     "tool_choice": _STRING_OR_OBJECT,
-    "parallel_tool_calls": _of(bool, "a boolean"),
+    "parallel_tool_calls": of(bool, "a boolean"),
     "reasoning": _MAPPING,
     "max_output_tokens": _max_output_tokens,
-    "truncation": _STRING_OR_OBJECT,
-    "tracing": _STRING_OR_OBJECT,
+    "truncation": _truncation,
+    "tracing": _tracing,
     "prompt": _MAPPING,
 }
 _TRANSCRIPTION: Mapping[str, Check] = {
-    "type": _any,
-    "audio": _object({"input": _object(_INPUT)}),
-    "include": _LIST,
+    "type": any_value,
+    "audio": object_of({"input": object_of(_INPUT)}),
+    "include": _include,
 }
 _KNOWN: Mapping[tuple[str, ...], frozenset[str]] = {
     (): frozenset(_REALTIME) | {"object", "id", "expires_at"},

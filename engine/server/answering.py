@@ -8,31 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from engine.realtime import events as ev
 from engine.server.config import RESPONSE
-from engine.server.context import count_input, private_input, turn_for
+from engine.server.context import private_input, turn_for
 from engine.server.hearing import Hearing
 from engine.server.items import Item
 from engine.server.mcp import McpSide
 from engine.server.mcp_rules import check_choice
+from engine.server.rates import RateLimits
 from engine.server.responders.base import Responder, Turn
 from engine.server.run import ResponseRun, RunSettings
 from engine.server.shapes import fields
 from engine.server.speaking import Speaker
 from engine.server.state import SessionState
+from engine.server.usage import Usage
 from engine.server.voices.base import Voice
+from engine.server.window import CODE as TOO_LONG
+from engine.server.window import Reader, Reading, TooLong, Window
 
 _log = logging.getLogger("bargein.server")
 
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-
-TOKEN_LIMIT = 10_000_000  # nominal: this server counts tokens and refuses none
-REQUEST_LIMIT = 100_000
 
 
 @dataclass(slots=True)
@@ -72,7 +73,10 @@ class Answering:
         self._turn_waits = False
         self._count = 0
         self._count_aside = 0
-        self._tokens = 0
+        options = state.options
+        self._window = Window(options.context_tokens)
+        clock = asyncio.get_running_loop().time
+        self._rates = RateLimits(options.requests_per_minute, options.tokens_per_minute, clock)
 
     @property
     def active_id(self) -> str | None:
@@ -116,15 +120,15 @@ class Answering:
     def _start(self, settings: RunSettings, context: list[Item] | None) -> None:
         state = self._state
         aside = settings.conversation_id is None
-        if context is None:
-            context = list(state.history.items())
+        reader = Reader.PRIVATE if context is not None else Reader.ASIDE if aside else Reader.CONVERSATION
+        reading, refused = self._admit(state.history.items() if context is None else context, settings, reader)
         run = ResponseRun(
             settings,
             ids=state.ids,
             emit=state.emit,
             history=None if aside else state.history,
             budget=state.budget,
-            usage=count_input(context, settings),
+            usage=reading.usage,
             ended=self._ended,
         )
         answer = _Answer(run)
@@ -135,14 +139,34 @@ class Answering:
             self._count += 1
             self._active = answer
             self.on_busy()
+        if refused is not None:
+            run.begin()
+            run.finish("failed", error=refused)
+            return
         number = self._count_aside if aside else self._count
-        turn = turn_for(context, settings, number, state.history, self._hearing, self._mcp.tools(settings.config))
+        tools = self._mcp.tools(settings.config)
+        turn = turn_for(reading.items, settings, number, state.history, self._hearing, tools)
         speed = float(state.config["audio"]["output"]["speed"])
         speaker = Speaker(
             run, voice=self._voice, options=state.options, speed=speed, room=self._room, call_mcp=self._mcp.call
         )
         run.begin()
         answer.task = self._spawn(self._perform(answer, speaker, turn))
+
+    def _admit(
+        self, items: Sequence[Item], settings: RunSettings, reader: Reader
+    ) -> tuple[Reading, dict[str, Any] | None]:
+        """What a response reads; or nothing, and the error it fails with at once."""
+        try:
+            reading = self._window.look(items, settings.config, reader)
+        except TooLong as problem:
+            error = {"type": "invalid_request_error", "code": TOO_LONG, "message": str(problem)}
+            return Reading((), Usage()), error
+        if (refused := self._rates.begin(reading.usage.input.total)) is not None:
+            return Reading((), Usage()), refused
+        if reader is Reader.CONVERSATION:
+            self._window.take(reading)
+        return reading, None
 
     async def _perform(self, answer: _Answer, speaker: Speaker, turn: Turn) -> None:
         try:
@@ -161,8 +185,8 @@ class Answering:
         """Free what the response held, in the same step as its response.done: from there on the protocol lets the next
         one begin.
         """
-        self._tokens += run.usage.total
-        self._emit_rate_limits()
+        self._rates.end(run.usage.total - run.usage.input.total)
+        self._state.emit(ev.RateLimitsUpdated(rate_limits=self._rates.wire()))
         if self._aside.pop(run.id, None) is not None:
             return
         self._active = None
@@ -171,14 +195,6 @@ class Answering:
             self.answer_turn()
         else:
             self.on_idle(run.audio_ms if run.status == "completed" else 0.0)
-
-    def _emit_rate_limits(self) -> None:
-        requests = self._count + self._count_aside
-        limits = [
-            {"name": "requests", "limit": REQUEST_LIMIT, "remaining": max(REQUEST_LIMIT - requests, 0)},
-            {"name": "tokens", "limit": TOKEN_LIMIT, "remaining": max(TOKEN_LIMIT - self._tokens, 0)},
-        ]
-        self._state.emit(ev.RateLimitsUpdated(rate_limits=[{**limit, "reset_seconds": 60.0} for limit in limits]))
 
 
 def _merged(config: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

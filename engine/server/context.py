@@ -17,7 +17,6 @@ from engine.server.responders.base import McpTool, Tool, ToolOutput, Turn
 from engine.server.run import RunSettings, snapshot
 from engine.server.shapes import Check, fields, text
 from engine.server.state import SessionState
-from engine.server.usage import Usage, input_audio_tokens, output_audio_tokens, text_tokens
 
 _REFERENCE: dict[str, Check] = {"type": text, "id": text}
 
@@ -68,6 +67,7 @@ def turn_for(
         tool_outputs=[output for item in after if (output := _output(item, history)) is not None],
         metadata=settings.metadata,
         items=[_view(item, item.understood) for item in context],
+        truncated={item.id: clip.duration_ms for item in context for clip in item.clips.values() if clip.truncated},
         load_audio=lambda: last.samples() if last is not None else np.zeros(0, np.float32),
         load_item=lambda item_id: next(
             (item.samples() for item in context if item.id == item_id), np.zeros(0, np.float32)
@@ -100,19 +100,6 @@ def _view(item: Item, words: str) -> dict[str, Any]:
     if words and spoken and not any(part.get("transcript") for part in spoken):
         spoken[0]["transcript"] = words
     return wire
-
-
-def count_input(context: Sequence[Item], settings: RunSettings) -> Usage:
-    """The tokens a response reads: instructions, texts and audio of its context."""
-    usage = Usage(input_text=text_tokens(settings.config["instructions"]))
-    for item in context:
-        if item.type == "message":
-            usage.input_text += text_tokens(item.text())
-        else:
-            usage.input_text += text_tokens((item.wire.get("arguments") or "") + (item.wire.get("output") or ""))
-        count = output_audio_tokens if item.role == "assistant" else input_audio_tokens
-        usage.input_audio += sum(count(clip.duration_ms) for clip in item.clips.values())
-    return usage
 
 
 def _tool(wire: dict[str, Any]) -> Tool:

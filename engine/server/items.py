@@ -17,13 +17,12 @@ import numpy as np
 from engine.audio import AudioFormat
 from engine.realtime.client_rules import MAX_APPEND_BYTES
 from engine.realtime.events import MAX_ID
+from engine.server import pictures
 from engine.server.formats import Samples, decode_all
+from engine.server.pictures import MAX_URI
 from engine.server.recognisers.base import Heard
 from engine.server.refusal import Refusal, invalid_value
 from engine.server.shapes import Check, array, base64_audio, boolean, fields, nullable, one_of, text
-
-MAX_IMAGE = 20 * 2**20
-"""Characters of one data URI."""
 
 _OLD_FORMAT_NAMES = {AudioFormat.PCM: "pcm16", AudioFormat.PCMU: "g711_ulaw", AudioFormat.PCMA: "g711_alaw"}
 
@@ -62,6 +61,10 @@ class Item:
     """What was said in it, as far as the brain knows; the wire's transcript is another thing, and may come later."""
     recognition: asyncio.Future[Heard] | None = None
     """Its words from the recogniser, once somebody has asked for them."""
+    image_tokens: int = 0
+    """What its pictures cost to look at."""
+    left_out: bool = False
+    """Truncation has taken it out of what responses read; in the conversation it stays."""
 
     @property
     def id(self) -> str:
@@ -164,13 +167,17 @@ def _message_from_client(param: str, value: Mapping[str, Any], new_id: str, form
     given = fields(param, value, _COMMON | {"role": text, "content": array})
     clips: dict[int, Clip] = {}
     content: list[dict[str, Any]] = []
+    image_tokens = 0
     for index, part in enumerate(given["content"]):
         checked = _part(f"{param}.content[{index}]", part, given["role"])
+        if checked["type"] == "input_image":
+            picture = pictures.inspect(f"{param}.content[{index}].image_url", checked["image_url"])
+            image_tokens += picture.tokens(checked.get("detail"))
         audio = checked.pop("audio", None)
         if audio is not None:
             clips[index] = Clip(format, bytearray(audio), len(audio))
         content.append(checked)
-    return Item(_completed(given | {"content": content}, new_id), clips)
+    return Item(_completed(given | {"content": content}, new_id), clips, image_tokens=image_tokens)
 
 
 def _completed(given: dict[str, Any], new_id: str) -> dict[str, Any]:
@@ -198,11 +205,7 @@ def _audio(param: str, value: Any) -> bytes:
 
 
 def _image(param: str, value: Any) -> str:
-    # Only data URIs: this server never fetches what a client names.
-    uri = text(param, value, limit=MAX_IMAGE)
-    if not uri.startswith(("data:image/png;base64,", "data:image/jpeg;base64,")):
-        raise invalid_value(param, "expected a data URI of a PNG or JPEG image (data:image/png;base64,...).")
-    return uri
+    return text(param, value, limit=MAX_URI)
 
 
 _COMMON: dict[str, Check] = {

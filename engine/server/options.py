@@ -74,6 +74,15 @@ class ServerOptions:
     """
     recognise_s: float = 30.0
     """Longest time in seconds for the words of one turn; then its transcription fails, and the brain has no words."""
+    context_tokens: int = 28_224
+    """Tokens that one response can read: instructions, tools and conversation, by estimate (100 to 10 000 000).
+
+    A longer conversation meets the session's `truncation`. The default is that of a model with 32k of context.
+    """
+    requests_per_minute: int = 100_000
+    """Responses one session may have (1 to 10^9); one more fails with rate_limit_exceeded. The default is no limit."""
+    tokens_per_minute: int = 100_000_000
+    """Tokens one session may read and write (1 to 10^12); likewise."""
     mcp: McpOptions = field(default_factory=McpOptions)
     """Real MCP servers: which may be reached, and their bounds."""
     faults: Faults = field(default_factory=Faults)
@@ -93,6 +102,9 @@ class ServerOptions:
         _within("max_sessions", self.max_sessions, 1, 10**6)
         _within("warm_up_s", self.warm_up_s, 0.01, 3600)
         _within("recognise_s", self.recognise_s, 0.01, 3600)
+        _within("context_tokens", self.context_tokens, 100, 10**7)
+        _within("requests_per_minute", self.requests_per_minute, 1, 10**9)
+        _within("tokens_per_minute", self.tokens_per_minute, 1, 10**12)
         _within("send_queue_bytes", self.send_queue_bytes, 2**16, 2**32)
 
 

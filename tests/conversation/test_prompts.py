@@ -14,11 +14,11 @@ from engine.conversation import Conversation
 from engine.conversation.pictures import part
 from engine.errors import ConfigError, MediaError
 from engine.server.responders.script import Script
+from tests.server.pictures import jpeg, png
 
 from .harness import RATE, held, question, tones
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 32
-JPEG = b"\xff\xd8\xff\xe0" + b"\x00" * 32
+PNG, JPEG = png(64, 64), jpeg(64, 64)
 BRAIN = Script({"transcripts": ["the spoken one"], "rules": [{"do": [{"say": "You said {text}."}]}]})
 
 

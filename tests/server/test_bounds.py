@@ -11,6 +11,7 @@ from engine.server import ServerOptions
 from engine.server.config import MAX_CONFIG_BYTES
 from engine.server.responders import Say, Text
 from tests.server.harness import Client, Event, Says, run, session, silence, speech, wire
+from tests.server.pictures import png, uri
 
 SMALL = ServerOptions(item_bytes=2**16)
 
@@ -20,7 +21,7 @@ def words(count: int, **more: Any) -> dict[str, Any]:
 
 
 def picture(size: int) -> dict[str, Any]:
-    image = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * size}
+    image = {"type": "input_image", "image_url": uri(png(100, 100, rest=size * 3 // 4))}
     return {"type": "message", "role": "user", "content": [image]}
 
 

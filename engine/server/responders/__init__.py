@@ -2,8 +2,7 @@
 
 `responder("echo")` and `responder("script:PATH")` look a brain up by name; a `Script` is also made from a plain dict.
 Write your own by giving an object a `respond(turn)` method that is an async generator of parts (`Say`, `Text`,
-`Audio`, `ToolCall`, `McpCall`, `Fail`, `Stop`).
-`Audio`, `ToolCall`, `ToolCallDelta`, `Fail`, `Stop`).
+`Audio`, `ToolCall`, `ToolCallDelta`, `McpCall`, `Fail`, `Stop`).
 """
 
 from __future__ import annotations

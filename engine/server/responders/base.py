@@ -157,8 +157,13 @@ class Turn:
     """Outputs of function calls and MCP calls since the last user message, in order."""
     metadata: Mapping[str, str] | None = None
     items: Sequence[Mapping[str, Any]] = ()
-    """The context as wire items without audio bytes, oldest first."""
-    """Where words of the user's speech are known, they are its `transcript`, also when the session asked for none."""
+    """The context as wire items without audio bytes, oldest first: what truncation left out is not here. Where words of
+    the user's speech are known, they are its `transcript`, also when the session asked for none.
+    """
+    truncated: Mapping[str, float] = field(default_factory=dict)
+    """Items here that the client cut, by id, and how many milliseconds the user has heard of each. Their words are
+    gone: how many of them were heard is not known.
+    """
     load_audio: Callable[[], Samples] = lambda: np.zeros(0, np.float32)
     load_item: Callable[[str], Samples] = lambda _: np.zeros(0, np.float32)
     heard: Heard | None = None
