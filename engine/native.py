@@ -55,8 +55,8 @@ _ARRAYS["void *"] = _ffi.typeof("char[]")  # C takes any object pointer for void
 unfilled: Callable[[int], Any] = partial(_ffi.new_allocator(should_clear_after_alloc=False), _ffi.typeof("char[]"))
 """So many bytes of memory for C to fill, aligned for any number; alive as long as the object."""
 
-content: Callable[[Any, int], bytes] = _ffi.unpack
-"""What stands in the first so many bytes of `unfilled` memory."""
+content: Callable[[Any, int], Any] = _ffi.unpack
+"""What stands at the beginning: so many bytes of `unfilled` memory as bytes, so many numbers of an array as a list."""
 
 
 buffer: Callable[[Any], Any] = _ffi.from_buffer

@@ -16,6 +16,7 @@ from engine.audio.duplex import (
     GateMode,
     Policy,
 )
+from engine.audio.ear import Ear
 from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
 from engine.audio.inlet import Inlet
@@ -37,6 +38,7 @@ __all__ = [
     "DeviceCallback",
     "Duplex",
     "DuplexConfig",
+    "Ear",
     "EventKind",
     "Gate",
     "GateMode",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from functools import cached_property
 
 from engine.errors import ConfigError
 from engine.native import lib
@@ -18,27 +19,27 @@ class AudioFormat(enum.Enum):
     PCMA = "audio/pcma"
     """G.711 A-law at 8 000 Hz."""
 
-    @property
+    @cached_property
     def rate(self) -> int:
         """Samples per second."""
         return 24000 if self is AudioFormat.PCM else 8000
 
-    @property
+    @cached_property
     def sample_bytes(self) -> int:
         """Bytes per sample."""
         return 2 if self is AudioFormat.PCM else 1
 
-    @property
+    @cached_property
     def bytes_per_ms(self) -> int:
         """Bytes per millisecond: 48 or 8."""
         return self.rate // 1000 * self.sample_bytes
 
-    @property
+    @cached_property
     def code(self) -> int:
         """The C core's number (enum rt_format)."""
         return int({AudioFormat.PCM: lib.RT_PCM16, AudioFormat.PCMU: lib.RT_ULAW, AudioFormat.PCMA: lib.RT_ALAW}[self])
 
-    @property
+    @cached_property
     def silence(self) -> bytes:
         """One sample of digital silence."""
         return {AudioFormat.PCM: b"\0\0", AudioFormat.PCMU: b"\xff", AudioFormat.PCMA: b"\xd5"}[self]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engine.audio import AudioFormat
+from engine.audio import AudioFormat, Ear
 from engine.server.formats import Decoder, Samples
 from engine.server.turns import HOP_MS, Started, TurnDetector, TurnSettings
 
@@ -26,6 +26,18 @@ class SpeechDetector(Protocol):
 
     def process(self, samples: Samples) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Probabilities of the hops completed by `samples`."""
+
+
+class _Listener:
+    """As `Ear`, with somebody else's detector."""
+
+    def __init__(self, format: AudioFormat, detector: SpeechDetector) -> None:
+        self._decoder = Decoder(format)
+        self._detector = detector
+
+    def process(self, wire: bytes) -> list[float]:
+        found: list[float] = self._detector.process(self._decoder.process(wire)).tolist()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +56,12 @@ class SpeechStopped:
 
 
 class InputAudio:
-    """One session's buffer. `detector` makes a fresh detector for a sample rate of 24000 Hz."""
+    """One session's buffer. `detector` makes a fresh detector for a sample rate of 24000 Hz; None: the C core's."""
 
     def __init__(
         self,
         format: AudioFormat,
-        detector: Callable[[], SpeechDetector],
+        detector: Callable[[], SpeechDetector] | None,
         *,
         settings: TurnSettings | None,
         limit_bytes: int,
@@ -143,15 +155,15 @@ class InputAudio:
     def _listen_from_here(self) -> None:
         if self._turns is not None:
             self._turns.reset()
-            self._decoder = Decoder(self.format)
+            detector = self._make_detector
+            self._ear = Ear(self.format) if detector is None else _Listener(self.format, detector())
             if self.format is AudioFormat.PCM and len(self._data) % 2:
-                self._decoder.process(bytes(self._data[-1:]))  # the first half of a sample whose rest is still to come
-            self._detector = self._make_detector()
+                self._ear.process(bytes(self._data[-1:]))  # the first half of a sample whose rest is still to come
             # The position up to which hops were judged.
             self._heard = self._end - len(self._data) % self.format.sample_bytes
 
     def _detect(self, turns: TurnDetector, piece: bytes) -> Iterator[SpeechStarted | SpeechStopped]:
-        for probability in self._detector.process(self._decoder.process(piece)).tolist():
+        for probability in self._ear.process(piece):
             self._heard += HOP_MS * self.format.bytes_per_ms
             change = turns.step(probability, self._to_ms(self._heard))
             if change is None:

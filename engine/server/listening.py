@@ -22,7 +22,12 @@ class Listening:
     """Owns the input buffer. Everything that becomes a user's audio item passes here."""
 
     def __init__(
-        self, state: SessionState, answering: Answering, hearing: Hearing, *, detector: Callable[[], SpeechDetector]
+        self,
+        state: SessionState,
+        answering: Answering,
+        hearing: Hearing,
+        *,
+        detector: Callable[[], SpeechDetector] | None,
     ) -> None:
         self._state = state
         self._answering = answering

@@ -19,7 +19,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from engine.audio import VoiceDetector
 from engine.errors import ConnectionLost, LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems, session, wire
@@ -28,7 +27,6 @@ from engine.realtime.protocol import Protocol, Role, Slot, Verdict
 from engine.server.answering import Answering
 from engine.server.config import reported, without_answers
 from engine.server.faulty import Faulty
-from engine.server.formats import RATE
 from engine.server.handlers import Handlers
 from engine.server.hearing import Hearing
 from engine.server.ids import Ids
@@ -82,7 +80,7 @@ async def serve_connection(
         options=options or ServerOptions(),
         voice=voice,
         model=model,
-        detector=detector or _core_detector,
+        detector=detector,
         rng=rng,
         transcription=transcription,
         recogniser=recogniser,
@@ -106,10 +104,6 @@ def ears_of(responder: object) -> Recogniser | None:
     return responder.recogniser if isinstance(responder, HasRecogniser) else None
 
 
-def _core_detector() -> SpeechDetector:
-    return VoiceDetector(RATE)
-
-
 class Session:
     """See `serve_connection`, which makes and runs one."""
 
@@ -121,7 +115,7 @@ class Session:
         options: ServerOptions,
         voice: Voice,
         model: str | None,
-        detector: Callable[[], SpeechDetector],
+        detector: Callable[[], SpeechDetector] | None,
         rng: random.Random | None,
         readiness: Readiness,
         transcription: bool = False,

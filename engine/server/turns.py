@@ -13,7 +13,6 @@ semantic_vad is accepted and, until prosody is judged, is a silence window by ea
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,30 +75,34 @@ class TurnDetector:
     def __init__(self, settings: TurnSettings) -> None:
         self.settings = settings
         self.speaking = False
-        self._recent: deque[bool] = deque(maxlen=settings.window_hops)
+        self._recent = 0  # a bit per hop of the window, 1: speech; the newest is the lowest
+        self._window = (1 << settings.window_hops) - 1
         self._silent_hops = 0
 
     def configure(self, settings: TurnSettings) -> None:
         """Use other settings from the next hop on; an open turn stays open."""
         self.settings = settings
-        self._recent = deque(self._recent, maxlen=settings.window_hops)
+        self._window = (1 << settings.window_hops) - 1
+        self._recent &= self._window
 
     def reset(self) -> None:
         """Nobody speaks, nothing was heard."""
         self.speaking = False
         self._silent_hops = 0
-        self._recent.clear()
+        self._recent = 0
 
     def step(self, probability: float, end_ms: int) -> Started | Stopped | None:
         """Judge the hop that ends at `end_ms`."""
         return self._while_speaking(probability, end_ms) if self.speaking else self._while_idle(probability, end_ms)
 
     def _while_idle(self, probability: float, end_ms: int) -> Started | None:
-        recent = self._recent
-        recent.append(probability >= self.settings.threshold and probability > 0)
-        if not recent[-1] or sum(recent) < self.settings.least_hops:
+        if probability <= 0 or probability < self.settings.threshold:
+            self._recent = self._recent << 1 & self._window
             return None
-        hops_since_onset = len(recent) - recent.index(True)
+        self._recent = recent = (self._recent << 1 | 1) & self._window
+        if recent.bit_count() < self.settings.least_hops:
+            return None
+        hops_since_onset = recent.bit_length()
         self.reset()
         self.speaking = True
         return Started(end_ms - hops_since_onset * HOP_MS)

@@ -3,9 +3,9 @@
 Audio does not shrink, so compression is never negotiated; a client that offers it is served without. No pings time a
 client out: a busy machine must not cost a call. One message may be as large as an append of 15 MiB in base64.
 
-Every queue is bounded: websockets reads at most 4 messages ahead and then leaves the socket alone; what is to be
-written waits in the session's outbox, and a client that lets it fill is closed with 1013. Connection number
-`max_sessions` + 1 is answered 503.
+Every queue is bounded: 64 KiB are read ahead, then the socket is left alone (carrier.py); what is to be written waits
+in the session's outbox, and a client that lets it fill is closed with 1013. Connection number `max_sessions` + 1 is
+answered 503.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from engine.errors import ConfigError, ConnectionLost
 from engine.realtime import events as ev
 from engine.realtime import problems, wire
+from engine.server.carrier import Carrier
 from engine.server.doors import (
     PATH,
     Answer,
@@ -49,8 +50,6 @@ from engine.transport.websocket import WebSocketConnection
 
 MAX_MESSAGE = 15 * 2**20 * 4 // 3 + 2**16
 """Bytes of the largest message taken: 15 MiB of audio in base64, and its JSON. A larger one closes with 1009."""
-MAX_QUEUE = 4
-"""Messages read ahead; then the socket is left alone and the client's sends wait."""
 WRITE_LIMIT = 64 * 2**10
 """Bytes handed to the kernel ahead; then the session's outbox fills instead."""
 SUBPROTOCOL = Subprotocol("realtime")
@@ -62,6 +61,24 @@ _library_log.setLevel(logging.CRITICAL)  # a stranger's broken handshake is noth
 
 class ServedConnection(WebSocketConnection):
     """`Connection` over an accepted WebSocket."""
+
+    def __init__(self, socket: Carrier) -> None:
+        super().__init__(socket)
+        self._carrier = socket
+
+    async def send(self, data: bytes | str) -> None:
+        """See `Connection.send`."""
+        try:
+            await self._carrier.put(data if isinstance(data, bytes) else data.encode())
+        except self._closed as error:
+            raise self._lost(error) from None
+
+    async def receive(self) -> bytes | str:
+        """See `Connection.receive`."""
+        try:
+            return await self._carrier.take()
+        except self._closed as error:
+            raise self._lost(error) from None
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """See `Connection.close`. 1006 (which no close frame may carry) cuts the line; 1005 is answered as 1000."""
@@ -112,7 +129,7 @@ class Server:
                 select_subprotocol=_select_subprotocol,
                 compression=None,
                 max_size=MAX_MESSAGE,
-                max_queue=MAX_QUEUE,
+                create_connection=Carrier,
                 write_limit=WRITE_LIMIT,
                 ping_interval=None,
                 ping_timeout=None,
@@ -155,6 +172,7 @@ class Server:
         return response
 
     async def _serve(self, socket: ServerConnection) -> None:
+        assert isinstance(socket, Carrier)
         if self.sessions >= self.options.max_sessions:  # several came through the door in the same moment
             await socket.close(OVERFLOW_CLOSE, "the server is full")
             return

@@ -319,6 +319,8 @@ def test_a_client_that_never_reads_is_closed_and_others_go_on() -> None:
     async def test(server: Server) -> None:
         stalled = await connect(server.url, max_queue=1)
         await expect(stalled, "session.created")
+        large = {"type": "realtime", "instructions": "x" * 8000}  # in every answer: more than the kernel holds for it
+        await stalled.send(json.dumps({"type": "session.update", "session": large}))
         stalled.transport.pause_reading()
         # Every out-of-band response makes control events, which may not be lost; the queue fills and the session ends.
         for _ in range(4000):

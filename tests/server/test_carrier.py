@@ -1,0 +1,293 @@
+"""The short way of a WebSocket's frames: the same messages for any cut of the bytes, and always the library's rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from engine.clock import run_virtual
+from engine.server.carrier import LARGE_BYTES, MOST_IN_A_ROW, READ_AHEAD_BYTES, Carrier
+
+REQUEST = (
+    b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+MOST = 4 * LARGE_BYTES
+
+
+class Wire(asyncio.Transport):
+    """What the carrier does to its socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.reading = True
+        self.ended = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def abort(self) -> None:
+        self.ended = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+
+def asked(first: bytes = REQUEST) -> tuple[Carrier, Wire]:
+    """A carrier that was sent a request, and has not answered it."""
+    carrier, wire = Carrier(ServerProtocol(max_size=MOST), None), Wire()
+    Connection.connection_made(carrier, wire)
+    carrier.data_received(first)
+    return carrier, wire
+
+
+def answered(carrier: Carrier, wire: Wire) -> None:
+    assert carrier.request is not None
+    carrier.protocol.send_response(carrier.protocol.accept(carrier.request))
+    carrier.send_data()
+    assert carrier.protocol.state is State.OPEN
+    wire.written.clear()
+
+
+def opened() -> tuple[Carrier, Wire]:
+    carrier, wire = asked()
+    answered(carrier, wire)
+    return carrier, wire
+
+
+def text(data: bytes, fin: bool = True, opcode: Opcode = Opcode.TEXT, mask: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=mask)
+
+
+def read(data: bytes) -> list[tuple[int, bytes]]:
+    """The frames of a server's bytes: opcode and payload."""
+    found, at = [], 0
+    while at < len(data):
+        size, head = data[at + 1], 2
+        if size > 125:
+            head = 4 if size == 126 else 10
+            size = int.from_bytes(data[at + 2 : at + head], "big")
+        found.append((data[at] & 15, data[at + head : at + head + size]))
+        at += head + size
+    return found
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(100):
+            await test()
+
+    run_virtual(main())
+
+
+async def taken(carrier: Carrier) -> list[bytes]:
+    """All that can be taken now."""
+    found = []
+    try:
+        while True:
+            async with asyncio.timeout(1):
+                found.append(await carrier.take())
+    except TimeoutError:
+        return found
+
+
+PIECES = st.one_of(
+    st.tuples(st.just("text"), st.sampled_from([0, 1, 125, 126, 1300, 65535, 65536, 65537, 100_000])),
+    st.tuples(st.just("binary"), st.integers(0, 300)),
+    st.tuples(st.just("fragments"), st.integers(0, 2000)),
+    st.tuples(st.just("ping"), st.integers(0, 125)),
+)
+
+
+def bytes_of(kind: str, size: int) -> bytes:
+    data = bytes(n * 7 % 251 for n in range(size))
+    if kind == "fragments":  # a ping may stand between them, and an empty one among them
+        middle = text(b"", False, Opcode.CONT) + text(b"?", opcode=Opcode.PING)
+        return text(data[: size // 3], False) + middle + text(data[size // 3 :], True, Opcode.CONT)
+    return text(data, opcode={"text": Opcode.TEXT, "binary": Opcode.BINARY, "ping": Opcode.PING}[kind])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=8), st.lists(st.integers(1, 3000), min_size=1, max_size=5))
+def test_any_cut_of_the_bytes_gives_the_same_messages(pieces: list[tuple[str, int]], cuts: Sequence[int]) -> None:
+    async def test() -> None:
+        carrier, wire = opened()
+        data, at, turn = b"".join(bytes_of(*piece) for piece in pieces), 0, 0
+        while at < len(data):
+            carrier.data_received(data[at : at + cuts[turn % len(cuts)]])
+            at, turn = at + cuts[turn % len(cuts)], turn + 1
+        expected = [bytes(n * 7 % 251 for n in range(size)) for kind, size in pieces if kind != "ping"]
+        assert await taken(carrier) == expected
+        pongs = sum(kind in ("ping", "fragments") for kind, _ in pieces)
+        assert [opcode for opcode, _ in read(b"".join(wire.written))] == [Opcode.PONG] * pongs
+
+    run(test)
+
+
+def test_whole_frames_pass_the_library_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        carrier, _ = opened()
+        monkeypatch.setattr(carrier.protocol, "receive_data", None)  # would fail when called
+        data = text(b"a" * 1300) * 3
+        for piece in (data[:3000], data[3000:]):
+            carrier.data_received(piece)
+        assert await taken(carrier) == [b"a" * 1300] * 3
+
+    run(test)
+
+
+@pytest.mark.parametrize("split", [0, 1, 20, len(REQUEST)])
+def test_frames_before_the_handshake_is_answered(split: int) -> None:
+    async def test() -> None:
+        frames = text(b"one") + text(b"two\r\n\r\n") + text(b"three")[:5]
+        carrier, wire = asked(REQUEST + frames[:split])
+        carrier.data_received(frames[split:])
+        answered(carrier, wire)
+        carrier.data_received(text(b"three")[5:] + text(b"four"))
+        assert len(await taken(carrier)) == 4
+
+    # The mask is drawn anew by every text(): the two halves of "three" fit only in their length.
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (text(b"not masked", mask=False), 1002),
+        (b"\x83\x80" + bytes(4), 1002),
+        (text(b"no beginning", opcode=Opcode.CONT), 1002),
+        (text(b"x", False) + text(b"a second beginning"), 1002),
+        (b"\x81\xff" + (MOST + 1).to_bytes(8, "big") + bytes(4), 1009),
+        (text(b"x" * (MOST - 10), False) + text(b"x" * 11, True, Opcode.CONT), 1009),
+    ],
+    ids=["not masked", "no such opcode", "no beginning", "two beginnings", "too large", "too large in fragments"],
+)
+def test_what_breaks_the_rules_is_the_librarys(bad: bytes, code: int) -> None:
+    async def test() -> None:
+        carrier, wire = opened()
+        data = text(b"before") + bad + text(b"after")
+        for at in range(0, len(data), 5000):
+            carrier.data_received(data[at : at + 5000])
+        assert await taken(carrier) == [b"before"]
+        opcode, payload = read(b"".join(wire.written))[-1]
+        assert (opcode, Close.parse(payload).code) == (Opcode.CLOSE, code)
+        assert wire.ended
+        carrier.connection_lost(None)
+        with pytest.raises(ConnectionClosed):
+            await carrier.take()
+        with pytest.raises(ConnectionClosed):
+            await carrier.put(b"late")
+
+    run(test)
+
+
+def test_what_is_put_in_one_turn_leaves_in_one_write_and_before_the_close() -> None:
+    async def test() -> None:
+        carrier, wire = opened()
+        sizes = [0, 125, 126, 20_000]
+        for size in sizes:
+            await carrier.put(b"y" * size)
+        assert wire.written == []
+        await asyncio.sleep(0)
+        assert len(wire.written) == 1
+        await carrier.put(b"z" * 100_000)  # not held back
+        assert len(wire.written) == 2
+        await carrier.put(b"last")
+        carrier.data_received(text(Close(1000, "").serialize(), opcode=Opcode.CLOSE))
+        frames = read(b"".join(wire.written))
+        assert [len(payload) for _, payload in frames] == [*sizes, 100_000, 4, 2]
+        assert frames[-1][0] == Opcode.CLOSE
+        await asyncio.sleep(0)
+        assert len(wire.written) == 4  # and nothing after it
+
+    run(test)
+
+
+def test_a_reader_that_is_slow_stops_the_socket_and_a_writer_waits() -> None:
+    async def test() -> None:
+        carrier, wire = opened()
+        count = READ_AHEAD_BYTES // 1000
+        for _ in range(count - 5):
+            carrier.data_received(text(b"a" * 1000))
+        assert wire.reading
+        for _ in range(5):
+            carrier.data_received(text(b"a" * 1000))
+        assert not wire.reading
+        assert len(await taken(carrier)) == count
+        assert wire.reading
+
+        carrier.pause_writing()
+        putting = asyncio.create_task(carrier.put(b"b"))
+        await asyncio.sleep(1)
+        assert not putting.done()
+        carrier.resume_writing()
+        await putting
+        carrier.pause_writing()
+        putting = asyncio.create_task(carrier.put(b"b"))
+        await asyncio.sleep(1)
+        carrier.connection_lost(None)
+        await putting  # the next one is told
+
+    run(test)
+
+
+def test_many_messages_of_one_client_let_others_run() -> None:
+    async def test() -> None:
+        carrier, _ = opened()
+        carrier.data_received(text(b"a") * 10 * MOST_IN_A_ROW)
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(other())
+        for _ in range(10 * MOST_IN_A_ROW):
+            await carrier.take()
+        assert turns >= 9
+        beside.cancel()
+
+    run(test)
+
+
+def test_waiting_ends_with_the_connection() -> None:
+    async def test() -> None:
+        carrier, _ = opened()
+        taking: asyncio.Task[Any] = asyncio.create_task(carrier.take())
+        await asyncio.sleep(1)
+        carrier.data_received(text(b"half")[:5])
+        carrier.eof_received()
+        carrier.connection_lost(None)
+        with pytest.raises(ConnectionClosed) as closed:
+            await taking
+        assert closed.value.rcvd is None
+
+    run(test)
