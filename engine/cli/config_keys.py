@@ -16,11 +16,12 @@ from engine.realtime.usage import Prices
 
 WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", list: "a list"}
 ECHO = ("off", "half")
+LATENCY = ("auto", "low")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting. `kind` is str, int, float, bool, Path, or list (of whole numbers)."""
+    """One setting. `kind` is str, int, float, bool, Path, or list (of whole numbers); or it is one of `words`."""
 
     name: str
     kind: type
@@ -30,6 +31,7 @@ class Key:
     high: float | None = None
     choices: Sequence[str] = ()
     variable: str = ""
+    words: Sequence[str] = ()
 
     @property
     def environment(self) -> str:
@@ -39,6 +41,8 @@ class Key:
     def parsed(self, text: str) -> Any:
         """A value from the environment. Raises `ConfigError`."""
         value: Any = text
+        if text in self.words:
+            return text
         try:
             if self.kind in (int, float):
                 value = self.kind(text)
@@ -47,16 +51,18 @@ class Key:
             elif self.kind is bool:
                 value = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
         except (ValueError, KeyError):
-            raise self._error(text, self.environment, f"give {WORDS[self.kind]}") from None
+            raise self._error(text, self.environment, f"give {self._wanted}") from None
         return self.checked(value, self.environment)
 
     def checked(self, value: Any, where: str) -> Any:
         """The value, if it is one. Raises `ConfigError`."""
+        if isinstance(value, str) and value in self.words:
+            return value
         kind: Any = str if self.kind is Path else self.kind
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self._error(value, where, f"give {WORDS[self.kind]}")
+            raise self._error(value, where, f"give {self._wanted}")
         if kind is list and not (value and all(isinstance(each, int) and 0 <= each <= 31 for each in value)):
             raise self._error(value, where, "give channels from 0 to 31, such as [0, 1]")
         if self.choices and value not in self.choices:
@@ -66,6 +72,10 @@ class Key:
             if not low <= value <= high:
                 raise self._error(value, where, f"use {low:g} to {high:g}")
         return value
+
+    @property
+    def _wanted(self) -> str:
+        return " or ".join((WORDS[self.kind], *map(repr, self.words)))
 
     def _error(self, value: Any, where: str, remedy: str) -> ConfigError:
         return ConfigError(f"{where} is {scrub(repr(value))[:200]}: {remedy}")
@@ -99,7 +109,7 @@ KEYS: tuple[Key, ...] = (
     Key("device.loudspeaker", str, None, "the same for the loudspeaker"),
     Key("device.rate", int, None, "Hz, 8000 to 192000; the best that is offered", 8000, 192000),
     Key("device.block_ms", float, 10.0, "sound per callback", 1, 100),
-    Key("device.latency_ms", float, None, "what is asked of the sound system; the device's low one", 1, 2000),
+    Key("device.latency_ms", float, "auto", "auto (grows with lost sound), low, or a number", 1, 2000, words=LATENCY),
     Key("device.microphone_channel", int, None, "counts from 0", 0, 31),
     Key("device.loudspeaker_channels", list, None, "those that sound, such as [0, 1]"),
     Key("device.priority", int, 70, "SCHED_FIFO of the audio thread, 0 for none", 0, 99),

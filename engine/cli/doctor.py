@@ -39,7 +39,7 @@ class Advice:
     microphone: str | None
     loudspeaker: str | None
     block_ms: float
-    latency_ms: float | None
+    latency_ms: float | str
     echo: str | None
 
     def values(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ async def _best(options: Namespace, entries: Sequence[DeviceEntry], told: _Told)
     refused: DeviceError | None = None
     for names in pairs:
         try:
-            trial = await attempt(_device(options, names, options.block_ms, options.latency_ms), CHIRPS)
+            trial = await attempt(_device(options, names, options.block_ms, _asked_ms(options)), CHIRPS)
         except DeviceError as error:
             refused = refused or error
             told.check(_pair_name(names), "does not open", {"problem": plain(str(error))})
@@ -170,7 +170,7 @@ def _advise(options: Namespace, names: Names, best: Trial, first: Trial, told: _
     echo: str | None = "half" if first.echo_db is not None and first.echo_db > ECHO_MATTERS_DB else "off"
     if first.silent:
         echo = None  # nothing was heard, so nothing is known
-    advice = Advice(*names, best.block_ms, best.latency_ms, echo)
+    advice = Advice(*names, best.block_ms, _latency_to_use(options, best), echo)
     told.advice(advice)
     if options.write:
         path = config.writable()
@@ -179,6 +179,19 @@ def _advise(options: Namespace, names: Names, best: Trial, first: Trial, told: _
     elif not options.json:
         print("bargein doctor --write keeps it", flush=True)
     return 1 if told.grave else 0
+
+
+def _asked_ms(options: Namespace) -> float | None:
+    """The latency of the first trial: the one that is asked for, else the device's low one."""
+    return None if isinstance(options.latency_ms, str) else options.latency_ms
+
+
+def _latency_to_use(options: Namespace, best: Trial) -> float | str:
+    """ "auto" where the lowest that was tried kept sound whole, since that is where it begins; else what did."""
+    lowest = HIDDEN_MS[0] if best.opened.unknown else LATENCIES_MS[0]
+    if best.latency_ms is None:
+        return "auto"
+    return "auto" if best.latency_ms == lowest and _asked_ms(options) is None else best.latency_ms
 
 
 def _describe(trial: Trial, told: _Told) -> None:

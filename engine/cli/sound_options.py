@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, Action, ArgumentParser, BooleanOptionalAction
+from argparse import SUPPRESS, Action, ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 
 
 def devices_options(to: ArgumentParser) -> None:
@@ -56,6 +56,15 @@ def doctor_options(to: ArgumentParser) -> None:
     to.set_defaults(loudspeaker_channels=None)
 
 
+def _latency(text: str) -> float | str:
+    if text in ("auto", "low"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no latency: give milliseconds, auto or low") from None
+
+
 def device_options(to: ArgumentParser, echo: bool = True) -> None:
     """Which microphone and loudspeaker, and how."""
     sound = to.add_argument_group("through what (`bargein devices` lists them, `bargein doctor` tries them)")
@@ -63,7 +72,13 @@ def device_options(to: ArgumentParser, echo: bool = True) -> None:
     sound.add_argument("--loudspeaker", metavar="NAME", help="the same")
     sound.add_argument("--rate", type=int, metavar="HZ", help="open both at this rate")
     sound.add_argument("--block-ms", type=float, default=10.0, metavar="MS", help="sound per callback (default: 10)")
-    sound.add_argument("--latency-ms", type=float, metavar="MS", help="what is asked of the sound system")
+    sound.add_argument(
+        "--latency-ms",
+        type=_latency,
+        default="auto",
+        metavar="MS",
+        help="1 to 2000; low: the device's own; auto (default): begins low, grows when sound is lost, is remembered",
+    )
     sound.add_argument("--microphone-channel", type=int, metavar="N", help="counts from 0")
     sound.add_argument(
         "--priority", type=int, default=70, metavar="N", help="SCHED_FIFO of the audio thread, 0 for none (default: 70)"

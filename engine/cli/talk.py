@@ -127,7 +127,7 @@ def _device(options: Namespace, model: Model) -> Device:
         options.loudspeaker,
         rate=options.rate,
         block_ms=options.block_ms,
-        latency_ms=options.latency_ms,
+        latency_ms=None if options.latency_ms == "low" else options.latency_ms,
         microphone_channel=options.microphone_channel,
         loudspeaker_channels=options.loudspeaker_channels,
         priority=options.priority,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from engine.cli import chirp, mend, probe
+from engine.cli import chirp, doctor, mend, probe
 from engine.cli.chirp import RATE, Sound
 from engine.cli.probe import Trial
 from engine.endpoints import Opened
@@ -119,3 +120,18 @@ def test_each_problem_comes_with_its_command(changes: dict[str, object], command
 )
 def test_what_counts_as_whole(changes: dict[str, object], clean: bool) -> None:
     assert trial(**changes).clean is clean  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "changes", "latency"),
+    [
+        ("auto", {}, "auto"),  # the device's low one keeps sound whole: that is where auto begins
+        ("auto", {"latency_ms": 40.0}, 40.0),
+        ("auto", {"latency_ms": 100.0, "hidden": True}, "auto"),
+        ("low", {"latency_ms": 100.0, "hidden": True}, "auto"),
+        ("auto", {"latency_ms": 200.0, "hidden": True}, 200.0),
+        (100.0, {"latency_ms": 100.0, "hidden": True}, 100.0),
+    ],
+)
+def test_the_latency_that_is_recommended(asked: float | str, changes: dict[str, object], latency: float | str) -> None:
+    assert doctor._latency_to_use(Namespace(latency_ms=asked), trial(**changes)) == latency  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from engine.cli.config_keys import BY_NAME, KEYS, USED
 from engine.cli.main import main, parsed, parser
 from engine.errors import ConfigError
 
-COMMANDS = {"file": ["file", "in.wav"], "serve": ["serve"]}
+COMMANDS = {"file": ["file", "in.wav"], "serve": ["serve"], "talk": ["talk"], "doctor": ["doctor"]}
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,18 @@ def test_option_then_environment_then_file_then_default(home: Path, monkeypatch:
     monkeypatch.setenv("BARGEIN_SERVE_PORT", "2222")
     assert parsed(["serve"]).port == 2222
     assert parsed(["serve", "--port", "3333"]).port == 3333
+
+
+def test_a_word_in_place_of_a_number(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parsed(["talk"]).latency_ms == "auto"
+    write(home, "[device]\nlatency_ms = 40\n")
+    assert parsed(["talk"]).latency_ms == 40.0
+    monkeypatch.setenv("BARGEIN_DEVICE_LATENCY_MS", "low")
+    assert parsed(["talk"]).latency_ms == "low"
+    assert parsed(["talk", "--latency-ms", "auto"]).latency_ms == "auto"
+    assert parsed(["talk", "--latency-ms", "30"]).latency_ms == 30.0
+    with pytest.raises(SystemExit):
+        parsed(["talk", "--latency-ms", "soon"])
 
 
 def test_the_users_file_stands_before_the_systems(home: Path) -> None:
@@ -95,6 +107,8 @@ def test_a_path_is_seen_from_the_file(home: Path) -> None:
         ("[device]\nrate = 4000\n", ["device.rate is 4000", "8000 to 192000"]),
         ('[device]\nrate = "fast"\n', ["device.rate is 'fast'", "a whole number"]),
         ("[device]\nrate = true\n", ["device.rate is True"]),
+        ('[device]\nlatency_ms = "lowest"\n', ["latency_ms is 'lowest'", "a number or 'auto' or 'low'"]),
+        ("[device]\nlatency_ms = 0.5\n", ["latency_ms is 0.5", "1 to 2000"]),
         ('[device]\necho = "loud"\n', ["device.echo is 'loud'", "off, half"]),
         ("[device]\nloudspeaker_channels = [0, 99]\n", ["loudspeaker_channels", "0 to 31"]),
         ("[device\n", ["is no TOML", "line 1"]),
@@ -175,7 +189,7 @@ def test_keys_and_options_agree(home: Path) -> None:
         for name, option in USED[command].items():
             section, _, field = option.partition(".")
             assert section in options, f"{command}: {option}"
-            if not field and command == "file" and name != "server.url":
+            if not field and command != "serve" and name != "server.url":
                 assert options[option] == BY_NAME[name].default, name
     assert {key.name for key in KEYS if key.name.startswith("barge_in.")} == {
         f"barge_in.{field.name}" for field in fields(BargeIn)
