@@ -9,9 +9,11 @@
 #define SUBNORMAL_H
 
 #include "check.h"
+#include "agc.h"
 #include "conceal.h"
 #include "denoise.h"
 #include "duplex.h"
+#include "highpass.h"
 #include "jitter.h"
 #include "voicing.h"
 #include "volume.h"
@@ -52,6 +54,10 @@ static const floats stretch_floats[] = {FLOATS(rt_stretch, match), FLOATS(rt_str
 static const floats arrival_floats[] = {FLOATS(rt_arrival, rates), FLOATS(rt_arrival, waits)};
 static const floats conceal_floats[] = {
     FLOATS(rt_conceal, kept), FLOATS(rt_conceal, source), FLOATS(rt_conceal, ending), FLOATS(rt_conceal, joint),
+};
+static const floats agc_floats[] = {
+    FLOATS(rt_agc, target_db), FLOATS(rt_agc, most_db), FLOATS(rt_agc, level),
+    FLOATS(rt_agc, voice_db),  FLOATS(rt_agc, gain_db), FLOATS(rt_agc, gain),
 };
 static const floats denoise_floats[] = {
     FLOATS(rt_denoise, window), FLOATS(rt_denoise, share),   FLOATS(rt_denoise, weight),  FLOATS(rt_denoise, power),

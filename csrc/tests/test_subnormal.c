@@ -57,6 +57,24 @@ static void check_stretch(float rate, int fades)
     free(s);
 }
 
+static void check_agc(int fades)
+{
+    rt_agc *agc = check_memory(rt_agc_size());
+    rt_highpass *highpass = check_memory(rt_highpass_size());
+    float hop[RT_HOP];
+    rt_agc_init(agc, -20.0f, 30.0f);
+    rt_highpass_init(highpass, 80.0f);
+    for (uint32_t i = 0; i < LOUD + SILENT; i++) {
+        memcpy(hop, hop_of(i, RT_RATE, fades), sizeof hop);
+        rt_highpass_process(highpass, hop, RT_HOP);
+        rt_agc_process(agc, hop, i % 2 ? 1.0f : 0.0f);
+    }
+    CHECK_EQUAL(SCAN(agc_floats, agc) + SCAN(volume_floats, &agc->limiter), 0);
+    CHECK_EQUAL(SCAN(biquad_floats, &highpass->section[0]) + SCAN(biquad_floats, &highpass->section[1]), 0);
+    free(agc);
+    free(highpass);
+}
+
 static void check_denoise(int fades)
 {
     rt_denoise *denoise = check_memory(rt_denoise_size());
@@ -261,6 +279,7 @@ int main(void)
         check_vad(fades);
         check_stretch(0.94f, fades);
         check_stretch(1.06f, fades);
+        check_agc(fades);
         check_denoise(fades);
         check_conceal(fades, UINT32_MAX);
         check_conceal(fades, LOUD - 4);

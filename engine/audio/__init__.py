@@ -20,6 +20,7 @@ from engine.audio.ear import Ear
 from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
 from engine.audio.inlet import Inlet
+from engine.audio.level import AutoGain, HighPass
 from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.packets import LinkStats, Packet, PacketKind
 from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, Position
@@ -33,6 +34,7 @@ from engine.audio.timemap import TimeMap
 __all__ = [
     "AudioEvent",
     "AudioFormat",
+    "AutoGain",
     "BargeIn",
     "CaptureStats",
     "DeviceCallback",
@@ -42,6 +44,7 @@ __all__ = [
     "EventKind",
     "Gate",
     "GateMode",
+    "HighPass",
     "Inlet",
     "ItemKey",
     "LinkStats",
