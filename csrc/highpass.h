@@ -14,7 +14,8 @@ typedef struct rt_highpass rt_highpass;
 
 size_t rt_highpass_size(void);
 int rt_highpass_init(rt_highpass *highpass, float cutoff_hz); /* 20..400 */
-void rt_highpass_reset(rt_highpass *highpass);
+void rt_highpass_reset(rt_highpass *highpass); /* as after init */
+/* In place. */
 void rt_highpass_process(rt_highpass *highpass, float *samples, uint32_t count) RT_NONBLOCKING;
 uint32_t rt_highpass_latency(const rt_highpass *highpass); /* samples: 0 */
 /* cdef end */
