@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from contextlib import suppress
+from typing import Any
 
 from engine import server
 from engine.errors import ConfigError
+from engine.server.traces import OpenTelemetryTrace, Trace, TraceFile
 
 
 async def run(options: Namespace) -> int:
@@ -19,10 +21,20 @@ async def run(options: Namespace) -> int:
         for name in ("model", "instructions", "voice", "burst", "session_s", "max_sessions", "beta")
         if getattr(options, name) is not None
     }
-    settings = server.ServerOptions(**chosen)
+    settings = server.ServerOptions(**chosen, trace=_trace(options), trace_all=True, trace_words=options.trace_words)
     brain = server.responder(options.responder)
     with suppress(asyncio.CancelledError):  # a signal is how this command ends
         async with server.serve(options.host, options.port, responder=brain, options=settings) as running:
             print(f"listening on {running.url}", flush=True)
             await asyncio.get_running_loop().create_future()
     return 0
+
+
+def _trace(options: Namespace) -> Trace[Any] | None:
+    if options.trace_file and options.trace_otel:
+        raise ConfigError("--trace-file and --trace-otel are both given: use one of them")
+    if options.trace_words and not (options.trace_file or options.trace_otel):
+        raise ConfigError("--trace-words needs --trace-file or --trace-otel: there is no trace to write into")
+    if options.trace_otel:
+        return OpenTelemetryTrace()
+    return TraceFile(options.trace_file) if options.trace_file else None

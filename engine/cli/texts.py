@@ -82,6 +82,7 @@ responders:
 examples:
   bargein serve
   bargein serve --port 0 --responder script:rules.yaml
+  bargein serve --trace-file trace.jsonl
   bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
 
 {EXIT_CODES}"""

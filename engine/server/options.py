@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from engine.errors import ConfigError
 from engine.realtime.ledger import MAX_OUT_OF_BAND
 from engine.server.faults import Faults
 from engine.server.mcp_options import McpOptions
+from engine.server.traces.base import Trace
 
 INSTRUCTIONS = "You are a helpful voice assistant. Answer briefly and in the language of the user."
 
@@ -85,6 +87,12 @@ class ServerOptions:
     """Tokens one session may read and write (1 to 10^12); likewise."""
     mcp: McpOptions = field(default_factory=McpOptions)
     """Real MCP servers: which may be reached, and their bounds."""
+    trace: Trace[Any] | None = None
+    """Where spans of sessions, turns and tools go (`engine.server.traces`); None: nowhere."""
+    trace_all: bool = False
+    """Trace also sessions whose client has not asked for `tracing`."""
+    trace_words: bool = False
+    """Record what is said, and the arguments and results of tools. Without it no trace holds any of that."""
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:

@@ -39,6 +39,7 @@ from engine.server.readiness import Readiness, unavailable
 from engine.server.recognisers.base import Recogniser
 from engine.server.responders.base import HasRecogniser, HasVoice, PerSession, Responder, SessionInfo
 from engine.server.state import SessionState
+from engine.server.tracing import Tracing, traced
 from engine.server.voices import Voice, best_voice
 from engine.transport import Connection
 
@@ -167,6 +168,7 @@ class Session:
         self._listening = Listening(self._state, self._answering, self._hearing, detector=detector)
         self._handlers = Handlers(self._state, self._listening, self._answering, mcp)
         self.id = str(config["id"])
+        self._tracing: Tracing | None = traced(config, options, responder, voice)
 
     async def run(self) -> None:
         """The session's whole life."""
@@ -193,6 +195,8 @@ class Session:
                 timer.cancel()
             self._listening.disarm()
             self._way_out.stop()
+            if self._tracing is not None:
+                self._tracing.end(code, reason)
             await self._connection.close(code, reason)
         _log.info("session %s ended with %d %s", self.id, code, reason)
 
@@ -301,6 +305,8 @@ class Session:
 
     def _flush(self) -> None:
         for event in self._protocol.outgoing():
+            if self._tracing is not None:
+                self._tracing.see(event)
             self._way_out.send(event)
 
     def _emit(self, event: ev.Event) -> None:

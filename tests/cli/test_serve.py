@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -76,3 +77,27 @@ def test_a_port_that_is_taken_is_one_line_and_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = run("serve", "--port", taken.getsockname()[1])
     assert ran.code == 2 and ran.out == "" and ran.err.count("\n") == 1 and "--port" in ran.err
+
+
+def test_sessions_are_traced_into_a_file(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    with served("--burst", 100, "--trace-file", trace) as (process, url):
+        path = wav(tmp_path / "in.wav", question())
+        assert finish(start("file", path, "--fast", "--out", tmp_path / "out.wav", "--server", url)).code == 0
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 0
+    names = [json.loads(line)["name"] for line in trace.read_text(encoding="utf-8").splitlines()]
+    assert {"session", "turn", "speech"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--trace-file", "no/such/folder/trace.jsonl"], "traces cannot be written there"),
+        (["--trace-file", "trace.jsonl", "--trace-otel"], "use one of them"),
+        (["--trace-words"], "--trace-words needs --trace-file or --trace-otel"),
+    ],
+)
+def test_traces_that_can_be_none(options: list[str], problem: str, tmp_path: Path) -> None:
+    ran = run("serve", "--port", 0, *options, cwd=tmp_path)
+    assert ran.code == 2 and problem in ran.err and ran.err.count("\n") == 1
