@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
 .PHONY: help env demo test test-c test-python test-pipewire test-interop docs lint sanitize sanitize-address sanitize-thread \
-        sanitize-python fuzz fuzz-build soak soak-device wheel instructions bench clean
+        sanitize-python fuzz fuzz-build fuzz-server soak soak-device wheel instructions bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-interop   our client with a server of others, @copilotkit/aimock; needs node and npm"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
+	@echo "make fuzz-server  clients that do anything at any time, FUZZ_EXAMPLES (2000) of them, against the embedded server's rules"
 	@echo "make soak      an hour of conversation on the virtual clock: memory, ledger, counters"
 	@echo "make soak-device  ten minutes (SECONDS=600) of it through PulseAudio, in real time"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
@@ -108,6 +109,11 @@ FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= 1
 FUZZ_TARGETS := $(patsubst csrc/fuzz/fuzz_%.c,%,$(wildcard csrc/fuzz/fuzz_*.c))
 fuzz: $(FUZZ_TARGETS:%=fuzz-%)
+
+# One rule that is broken ends it, with the shortest behaviour that breaks it; see tests/server/machine.py.
+FUZZ_EXAMPLES ?= 2000
+fuzz-server: env
+	BARGEIN_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q --show-capture=no tests/server/test_invariants.py
 
 fuzz-build: env
 	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \

@@ -66,6 +66,7 @@ class Speaker:
         call_mcp: Callable[[ResponseRun, McpCall], None],
     ) -> None:
         self._run = run
+        self._left = False  # the response is over: what the brain still says has no hearer
         self._voice = voice
         self._options = options
         self._speed = speed
@@ -82,16 +83,19 @@ class Speaker:
         steps: asyncio.Queue[_Step] = asyncio.Queue(PIECES_AHEAD)  # when full, the brain waits
         async with asyncio.TaskGroup() as group:
             thinking = group.create_task(self._think(responder, turn, steps))
-            while not self._run.over:
-                step = await steps.get()
-                if isinstance(step, Stop | Fail):
-                    await self._end(step)
-                    break
-                if isinstance(step, ToolCallDelta):
-                    await self._go_on_calling(step)
-                else:
-                    self._end_calls()
-                    await self._carry_out(step)
+            try:
+                while not self._run.over:
+                    step = await steps.get()
+                    if isinstance(step, Stop | Fail):
+                        await self._end(step)
+                        break
+                    if isinstance(step, ToolCallDelta):
+                        await self._go_on_calling(step)
+                    else:
+                        self._end_calls()
+                        await self._carry_out(step)
+            finally:
+                self._left = True
             thinking.cancel()
 
     async def _think(self, responder: Responder, turn: Turn, steps: asyncio.Queue[_Step]) -> None:
@@ -100,13 +104,18 @@ class Speaker:
             async with aclosing(cast(Any, responder.respond(turn))) as parts:
                 async for part in parts:
                     for step in self._split(part):
-                        await steps.put(await self._ready(step))
+                        ready = await self._ready(step)
+                        if self._left:
+                            return  # a brain that takes being cancelled for a bad moment and goes on: nobody listens
+                        await steps.put(ready)
                     if isinstance(part, Stop | Fail):
                         return
-            await steps.put(Stop())
+            last: Stop | Fail = Stop()
         except Exception as error:
             _log.exception("responder %s failed", responder.name)
-            await steps.put(Fail(f"The responder failed: {type(error).__name__}."))
+            last = Fail(f"The responder failed: {type(error).__name__}.")
+        if not self._left:
+            await steps.put(last)
 
     def _split(self, part: Part) -> list[Part]:
         if isinstance(part, Say) and self._run.settings.modality == "audio":
