@@ -43,6 +43,7 @@ BENCHES = [
     "everyevent",
     "hour",
     "duplex_cpu",
+    "load",
     "imports",
     "micro",
 ]

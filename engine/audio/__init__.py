@@ -23,6 +23,7 @@ from engine.audio.inlet import Inlet
 from engine.audio.level import AutoGain, HighPass
 from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.packets import LinkStats, Packet, PacketKind
+from engine.audio.pcm import float_to_pcm, pcm_to_float
 from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, Position
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
@@ -72,6 +73,8 @@ __all__ = [
     "alaw_decode",
     "alaw_encode",
     "alaw_to_ulaw",
+    "float_to_pcm",
+    "pcm_to_float",
     "ring",
     "stage",
     "ulaw_decode",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -29,7 +30,7 @@ TOGETHER_BYTES = 64 * 2**10
 LARGE_BYTES = 64 * 2**10
 """A frame with more is read by the library from its first byte on."""
 MOST_IN_A_ROW = 16
-"""Messages taken without letting other sessions run."""
+"""Messages of one client without letting other sessions run."""
 
 _PLAIN = 0x81  # final, text
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -48,6 +49,7 @@ class Carrier(ServerConnection):
         self._inbox: deque[bytes] = deque()  # from READ_AHEAD_BYTES on the socket is not read
         self._inbox_bytes = 0
         self._held = False
+        self._taker: Callable[[bytes], bool] | None = None
         self._in_a_row = 0
         self._waiting: asyncio.Future[None] | None = None  # for a message
         self._unsent: list[bytes] = []  # at most TOGETHER_BYTES and one message; then they are written
@@ -57,6 +59,10 @@ class Carrier(ServerConnection):
         self._over = False
 
     # ---- messages
+
+    def deliver(self, taker: Callable[[bytes], bool]) -> None:
+        """See `Prompt.deliver`. Of one read of the socket, MOST_IN_A_ROW messages are offered."""
+        self._taker = taker
 
     async def take(self) -> bytes:
         """The next message, text or binary. Raises `websockets.ConnectionClosed` after the last one."""
@@ -108,6 +114,10 @@ class Carrier(ServerConnection):
                 self.transport.write(together)
 
     def _arrive(self, message: bytes) -> None:
+        if self._taker is not None and not self._inbox and self._in_a_row < MOST_IN_A_ROW:
+            self._in_a_row += 1
+            if self._taker(message):
+                return
         self._inbox.append(message)
         self._inbox_bytes += len(message) + _OVERHEAD
         _wake(self._waiting)
@@ -139,6 +149,7 @@ class Carrier(ServerConnection):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the socket."""
+        self._in_a_row = 0
         if self._careful or self.protocol.state is not State.OPEN:
             self._to_library(data)
             return
@@ -193,6 +204,7 @@ class Carrier(ServerConnection):
         """The socket is gone."""
         super().connection_lost(exc)
         self._over = True
+        self._taker = None
         _wake(self._waiting)
         _wake(self._room)
 

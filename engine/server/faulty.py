@@ -20,6 +20,7 @@ class Faulty:
 
     def __init__(self, faults: Faults, queue: Callable[[Entry], None]) -> None:
         self._faults = faults
+        self._any = faults.any
         self._queue = queue
         self._loop = asyncio.get_running_loop()
         self._events = 0
@@ -36,7 +37,7 @@ class Faulty:
 
     def send(self, event: ev.AnyEvent) -> None:
         """One event of the session's."""
-        if not self._faults.any:
+        if not self._any:
             self._queue(wire.encode(event))
             return
         if isinstance(event, ev.Error) and not self._faults.errors_name_event:

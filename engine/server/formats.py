@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from engine.audio import AudioFormat, Resampler, alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
+from engine.audio import (
+    AudioFormat,
+    Resampler,
+    alaw_decode,
+    alaw_encode,
+    float_to_pcm,
+    pcm_to_float,
+    ulaw_decode,
+    ulaw_encode,
+)
 
 RATE = 24_000
 """Samples per second of everything inside the server: voices, brains, turn detection."""
@@ -38,9 +47,9 @@ class Decoder:
                 data = self._odd + data
             whole = len(data) & ~1
             self._odd = data[whole:]
-            return np.frombuffer(data, "<i2", whole // 2).astype(np.float32) / np.float32(32768)
+            return pcm_to_float(np.frombuffer(data, "<i2", whole // 2))
         decode = ulaw_decode if self.format is AudioFormat.PCMU else alaw_decode
-        samples = decode(np.frombuffer(data, np.uint8)).astype(np.float32) / np.float32(32768)
+        samples = pcm_to_float(decode(np.frombuffer(data, np.uint8)))
         assert self._resampler is not None
         return np.asarray(self._resampler.process(samples), np.float32)
 
@@ -72,8 +81,7 @@ class Encoder:
     def _encode(self, samples: Samples) -> bytes:
         skipped = min(self._skip, samples.size)
         self._skip -= skipped
-        scaled = samples[skipped:] * np.float32(32768)
-        whole = np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+        whole = float_to_pcm(samples[skipped:])
         if self.format is AudioFormat.PCM:
             return bytes(whole.astype("<i2", copy=False).tobytes())
         encode = ulaw_encode if self.format is AudioFormat.PCMU else alaw_encode
@@ -83,6 +91,9 @@ class Encoder:
 def decode_all(data: bytes, format: AudioFormat) -> Samples:
     """One whole recording as float32 at 24 kHz, without the resampler's delay."""
     decoder = Decoder(format)
-    samples = np.concatenate([decoder.process(data), decoder.flush()])
+    samples = decoder.process(data)
+    if format.rate == RATE:
+        return samples
+    samples = np.concatenate([samples, decoder.flush()])
     delay = samples.size - len(data) // format.sample_bytes * RATE // format.rate
     return samples[max(delay, 0) :]

@@ -1,9 +1,9 @@
 """One Realtime session over a connection: the actor that every event of one client passes.
 
-Three kinds of tasks live in one TaskGroup: a reader that hands events in, a writer that takes encoded events out of
-the bounded outbox, and one task per response. Everything between them is synchronous: an event is handled whole, and
-its answers are encoded and queued, before the next one is looked at. The response slot has one owner (`answering`),
-the input buffer one (`listening`).
+Three kinds of tasks live in one TaskGroup: a reader that hands events in (a connection that is `Prompt` hands them in
+the moment they arrive), a writer that takes encoded events out of the bounded outbox, and one task per response.
+Everything between them is synchronous: an event is handled whole, and its answers are encoded and queued, before the
+next one is looked at. The response slot has one owner (`answering`), the input buffer one (`listening`).
 
     async with asyncio.timeout(60):
         await serve_connection(connection, responder=Echo(), options=ServerOptions())
@@ -15,8 +15,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import copy_context
 from typing import Any
 
 from engine.errors import ConnectionLost, LocalProtocolError, ProtocolError, RemoteProtocolError
@@ -41,11 +42,13 @@ from engine.server.responders.base import HasRecogniser, HasVoice, PerSession, R
 from engine.server.state import SessionState
 from engine.server.tracing import Tracing, traced
 from engine.server.voices import Voice, best_voice
-from engine.transport import Connection
+from engine.transport import Connection, Prompt
 
 _log = logging.getLogger("bargein.server")
 
 EXPIRED_CLOSE = 1001
+AT_ONCE_BYTES = 2**16
+"""A larger message waits for the reader's task, which lets others run between slices of sound."""
 OVERFLOW_CLOSE = 1013
 REFUSED_CLOSE = 1011
 OVERFLOW_REASON = "the client reads too slowly"
@@ -132,6 +135,7 @@ class Session:
         self._outbox = Outbox(options.send_queue_bytes)
         self._way_out = Faulty(options.faults, self._queue)
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._handling = False  # the reader has a message in its hands
         self._opened = asyncio.Event()  # session.created is queued: from now on events are obeyed
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
@@ -264,14 +268,34 @@ class Session:
 
     async def _read(self) -> None:
         try:
+            if isinstance(self._connection, Prompt):
+                context = copy_context()  # ours, not that of whoever accepted the socket
+                self._connection.deliver(lambda data: context.run(self._at_once, data))
             while not self._ended.done():
                 data = await self._connection.receive()
+                self._handling = True  # what arrives meanwhile waits for its turn
                 await self._opened.wait()
-                await self._handle(data)
+                for number, _ in enumerate(self._steps(data)):
+                    if number:
+                        await asyncio.sleep(0)  # other sessions go on between the slices of a huge append
+                self._handling = False
         except ConnectionLost as lost:
             self.end(lost.code, lost.reason)
 
-    async def _handle(self, data: bytes | str) -> None:
+    def _at_once(self, data: bytes) -> bool:
+        """Handle a message in the moment it arrives: no task wakes up for it. False: it is the reader's, later."""
+        if self._handling or len(data) > AT_ONCE_BYTES or self._ended.done() or not self._opened.is_set():
+            return False
+        try:
+            for _ in self._steps(data):
+                pass
+        except Exception:
+            _log.exception("session %s failed", self.id)
+            self.end(1011, "the server failed")
+        return True
+
+    def _steps(self, data: bytes | str) -> Iterator[None]:
+        """Obey one message; yields after each slice of a huge append. Run it to its end before the next."""
         try:
             event = wire.decode(data if self._beta is None else self._beta.incoming(data), Role.CLIENT)
         except RemoteProtocolError as problem:
@@ -286,7 +310,7 @@ class Session:
             return
         try:
             if isinstance(event, ev.InputAudioBufferAppend):
-                await self._append(event.audio)
+                yield from self._listening.append(event.audio)
             else:
                 self._handlers.handle(event)
         except LocalProtocolError:
@@ -297,11 +321,6 @@ class Session:
         except ProtocolError as problem:
             self._protocol.error(problem, cause=event)
         self._flush()
-
-    async def _append(self, audio: bytes) -> None:
-        for number, _ in enumerate(self._listening.append(audio)):
-            if number:
-                await asyncio.sleep(0)  # other sessions go on between the slices of a huge append
 
     def _flush(self) -> None:
         for event in self._protocol.outgoing():

@@ -73,6 +73,10 @@ class ServedConnection(WebSocketConnection):
         except self._closed as error:
             raise self._lost(error) from None
 
+    def deliver(self, taker: Callable[[bytes], bool]) -> None:
+        """See `Prompt.deliver`."""
+        self._carrier.deliver(taker)
+
     async def receive(self) -> bytes | str:
         """See `Connection.receive`."""
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 
 class Connection(Protocol):
@@ -20,3 +21,13 @@ class Connection(Protocol):
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """End the connection. Closing twice is allowed; the first code counts."""
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """A `Connection` that can also hand messages over in the moment they arrive, without a task that wakes for each."""
+
+    def deliver(self, taker: Callable[[bytes], bool]) -> None:
+        """Offer each message to `taker` from now on, on the loop, as long as none waits for `receive`. What it does not
+        take (False) waits for `receive`, and so does what comes after it.
+        """

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from base64 import b64decode
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from engine.conversation import Conversation, Reconnect, Settings, converse
 from engine.front import remote
 from engine.realtime import events as ev
 from engine.server import ServerOptions, serve
+from engine.server.listening import Listening
 from engine.server.voices import ToneVoice
-from engine.server.websocket import ServedConnection
 
 from .harness import RATE, Recorder, Shorts
 from .sessions import Servers, Tapped, chatter
@@ -172,17 +171,14 @@ def test_a_second_connection_that_cannot_be_had_is_tried_again_and_nothing_is_no
 
 
 def test_over_real_sockets_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: dict[ServedConnection, list[bytes]] = {}
-    receive = ServedConnection.receive
+    heard: dict[Listening, list[bytes]] = {}
+    append = Listening.append
 
-    async def noted(self: ServedConnection) -> bytes | str:
-        data = await receive(self)
-        event = json.loads(data)
-        if event["type"] == "input_audio_buffer.append":
-            heard.setdefault(self, []).append(b64decode(event["audio"]))
-        return data
+    def noted(self: Listening, audio: bytes) -> Iterator[None]:
+        heard.setdefault(self, []).append(audio)
+        return append(self, audio)
 
-    monkeypatch.setattr(ServedConnection, "receive", noted)
+    monkeypatch.setattr(Listening, "append", noted)
     samples = chatter(120, every=1000, first=500)
 
     def hurried() -> float:

@@ -291,3 +291,26 @@ def test_waiting_ends_with_the_connection() -> None:
         assert closed.value.rcvd is None
 
     run(test)
+
+
+def test_messages_are_offered_in_the_moment_they_come_and_stay_in_order() -> None:
+    async def test() -> None:
+        carrier, _ = opened()
+        offered: list[bytes] = []
+
+        def taker(message: bytes) -> bool:
+            offered.append(message)
+            return message != b"b"
+
+        carrier.deliver(taker)
+        carrier.data_received(b"".join(map(text, (b"a", b"b", b"c"))))
+        assert offered == [b"a", b"b"]
+        assert await carrier.take() == b"b"
+        carrier.data_received(text(b"d"))
+        assert offered == [b"a", b"b"]  # c is still before it
+        assert await taken(carrier) == [b"c", b"d"]
+        carrier.data_received(text(b"e") * 3 * MOST_IN_A_ROW)
+        assert offered[2:] == [b"e"] * MOST_IN_A_ROW
+        assert await taken(carrier) == [b"e"] * 2 * MOST_IN_A_ROW
+
+    run(test)
