@@ -1,6 +1,8 @@
 /* One block at a time, 10 ms of the synthetic voice in each hop; the sound lies ready, so nothing else is counted. */
 #include "conceal.h"
 #include "denoise.h"
+#include "echo_delay.h"
+#include "echo_filter.h"
 #include "edge.h"
 #include "g711.h"
 #include "gate.h"
@@ -262,6 +264,30 @@ static void conceal(uint32_t hop)
     rt_conceal_process(block, loses && hop % loses == 0 ? NULL : voice_hop(RT_RATE, hop), out);
 }
 
+static void begin_echo_delay(const void *option)
+{
+    (void)option;
+    block = memory(rt_echo_delay_size());
+    rt_echo_delay_init(block);
+}
+
+static void echo_delay(uint32_t hop)
+{
+    rt_echo_delay_process(block, voice_hop(RT_RATE, hop), out);
+}
+
+static void begin_echo_filter(const void *option)
+{
+    (void)option;
+    block = memory(rt_echo_filter_size());
+    rt_echo_filter_init(block);
+}
+
+static void echo_filter(uint32_t hop)
+{
+    rt_echo_filter_process(block, voice_hop(RT_RATE, hop), out, out + RT_HOP, out + 2 * RT_HOP);
+}
+
 static void begin_denoise(const void *option)
 {
     (void)option;
@@ -329,6 +355,8 @@ const workload block_workloads[] = {
     {"stretch at 1.06", begin_stretch, SPEED(1.06f), stretch, fill, NULL},
     {"conceal, nothing lost", begin_conceal, EVERY(0), conceal, NULL, NULL},
     {"conceal, every tenth lost", begin_conceal, EVERY(10), conceal, NULL, NULL},
+    {"echo delay", begin_echo_delay, NULL, echo_delay, hop_in_out, NULL},
+    {"echo filter", begin_echo_filter, NULL, echo_filter, hop_in_out, NULL},
     {"denoise", begin_denoise, NULL, denoise, hop_in_out, NULL},
     {"jitter", begin_jitter, NULL, jitter, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},

@@ -13,6 +13,8 @@
 #include "conceal.h"
 #include "denoise.h"
 #include "duplex.h"
+#include "echo_delay.h"
+#include "echo_filter.h"
 #include "highpass.h"
 #include "jitter.h"
 #include "voicing.h"
@@ -25,7 +27,9 @@ typedef struct floats {
     size_t offset, bytes, each;
 } floats;
 
-#define FLOAT_BYTES(value) _Generic((value), float: 4, float *: 4, float(*)[RT_HOP]: 4, double: 8)
+#define FLOAT_BYTES(value)                                                                                             \
+    _Generic((value), float: 4, float *: 4, float(*)[RT_HOP]: 4, float(*)[RT_ECHO_PHASES]: 4,                          \
+             float(*)[RT_ECHO_ROW]: 4, double: 8)
 #define FLOATS(type, field)                                                                                            \
     {                                                                                                                  \
         #type "." #field, offsetof(type, field), sizeof(((type *)0)->field), FLOAT_BYTES(((type *)0)->field)           \
@@ -64,6 +68,16 @@ static const floats denoise_floats[] = {
     FLOATS(rt_denoise, floor),  FLOATS(rt_denoise, past),    FLOATS(rt_denoise, tail),    FLOATS(rt_denoise, noise),
     FLOATS(rt_denoise, present), FLOATS(rt_denoise, clean),
 };
+static const floats echo_delay_floats[] = {
+    FLOATS(rt_echo_delay, window),   FLOATS(rt_echo_delay, microphone), FLOATS(rt_echo_delay, reference),
+    FLOATS(rt_echo_delay, phase_re), FLOATS(rt_echo_delay, phase_im),   FLOATS(rt_echo_delay, agree_re),
+    FLOATS(rt_echo_delay, agree_im), FLOATS(rt_echo_delay, coherence),
+};
+static const floats echo_filter_floats[] = {
+    FLOATS(rt_echo_filter, met_mic), FLOATS(rt_echo_filter, met_ref), FLOATS(rt_echo_filter, near),
+    FLOATS(rt_echo_filter, past),    FLOATS(rt_echo_filter, unsure),
+};
+static const floats echo_spectrum_floats[] = {FLOATS(rt_echo_spectrum, re), FLOATS(rt_echo_spectrum, im)};
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
     FLOATS(rt_delays, target_us), FLOATS(rt_delays, drift), FLOATS(rt_delays, jitter_ms),

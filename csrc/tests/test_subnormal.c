@@ -57,6 +57,26 @@ static void check_stretch(float rate, int fades)
     free(s);
 }
 
+static void check_echo(int fades)
+{
+    rt_echo_delay *delay = check_memory(rt_echo_delay_size());
+    rt_echo_filter *filter = check_memory(rt_echo_filter_size());
+    float left[RT_HOP], echo[RT_HOP];
+    rt_echo_delay_init(delay);
+    rt_echo_filter_init(filter);
+    for (uint32_t i = 0; i < LOUD + SILENT; i++) {
+        const float *hop = hop_of(i, RT_RATE, fades);
+        if (rt_echo_delay_process(delay, hop, hop))
+            rt_echo_filter_move(filter, rt_echo_delay_lag(delay) - RT_ECHO_LEAD);
+        rt_echo_filter_process(filter, hop, hop, left, echo);
+    }
+    CHECK_EQUAL(SCAN(echo_delay_floats, delay) + SCAN(echo_filter_floats, filter), 0);
+    for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
+        CHECK_EQUAL(SCAN(echo_spectrum_floats, &filter->heard[p]) + SCAN(echo_spectrum_floats, &filter->taps[p]), 0);
+    free(delay);
+    free(filter);
+}
+
 static void check_agc(int fades)
 {
     rt_agc *agc = check_memory(rt_agc_size());
@@ -279,6 +299,7 @@ int main(void)
         check_vad(fades);
         check_stretch(0.94f, fades);
         check_stretch(1.06f, fades);
+        check_echo(fades);
         check_agc(fades);
         check_denoise(fades);
         check_conceal(fades, UINT32_MAX);
