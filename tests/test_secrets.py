@@ -36,6 +36,7 @@ from tests.cli import servers
 from tests.cli.harness import environment, silence, wav
 from tests.cli.harness import run as run_program
 from tests.rest.service import EPHEMERAL, KEY, OFFER, Reply, Service, base_of, problem, run, serving
+from tests.server import mcp_world
 from tests.transport.test_websocket import server
 
 OPAQUE = "canary0opaque0azure0key0000"  # in no shape that anybody would know
@@ -267,6 +268,63 @@ def test_the_embedded_server(written: Written) -> None:
                         await socket.recv()
 
     run(main())
+
+
+@pytest.mark.parametrize("way", ["new", "old", "sse"])
+def test_mcp_servers_that_quote(way: str, written: Written) -> None:
+    """The server inside as MCP client: a real MCP server tells what it was sent, in errors and as a result."""
+    mcp_world.need_mcp()
+
+    async def main() -> None:
+        with mcp_world.peer(way) as bare:
+            url = f"{bare}?token={QUERY}"
+            secret = mcp_world.tool(url, **{name: TOOL[name] for name in ("authorization", "headers")})
+            settings = mcp_world.options(url)
+            calls = [mcp_world.call(name) for name in ("quotes", "shows", "missing")]
+            async with mcp_world.shopping(settings, *calls) as shopper:
+                await shopper.client.update(tools=[TOOL])  # a user and a password in the URL
+                assert "shows" in await shopper.listed(secret)
+                quoted = await shopper.answered()
+                assert "[hidden] [hidden] 127.0.0.1" in quoted["error"]["message"], "it was sent"
+                await shopper.client.next("response.done")
+                assert "[hidden]" in (await shopper.answered())["output"]
+                for bad in (
+                    {"authorization": f"{AUTHORIZATION}\n"},
+                    {"headers": {"Host": HEADER}},
+                    {"headers": HEADER},
+                ):
+                    refused = await shopper.client.update(tools=[{**secret, **bad}])
+                    assert refused["type"] == "error"
+                    written.add(refused)
+                shown = [json.dumps(event).replace(url, "URL") for event in shopper.client.events]
+                assert any("URL" in text for text in shown)
+                written.add(*shown, shopper.brain.turns, settings)
+
+    mcp_world.run(main)
+
+
+@pytest.mark.parametrize("body", [b"{" + EVERYTHING.encode(), json.dumps({"x": EVERYTHING}).encode()])
+@pytest.mark.parametrize("status", [200, 401, 404, 302])
+def test_mcp_servers_that_break_and_quote(status: int, body: bytes, written: Written) -> None:
+    mcp_world.need_mcp()
+
+    async def quotes(request: mcp_world.Request, writer: asyncio.StreamWriter) -> None:
+        echo = {"X_Echo": EVERYTHING, "location": f"http://127.0.0.1:1/?token={QUERY}"}
+        mcp_world.answer(writer, body, status, **echo)
+
+    async def main() -> None:
+        async with mcp_world.hostile(quotes) as peer:
+            url = f"{peer.url()}?token={QUERY}"
+            async with mcp_world.shopping(mcp_world.options(url)) as shopper:
+                assert (
+                    await shopper.listed(mcp_world.tool(url, authorization=AUTHORIZATION, headers=TOOL["headers"]))
+                    == []
+                )
+                written.add(*(json.dumps(event).replace(url, "URL") for event in shopper.client.events))
+            assert peer.requests[0].headers["authorization"] == f"Bearer {AUTHORIZATION}"
+            assert peer.requests[0].headers["x-shop"] == HEADER
+
+    mcp_world.run(main)
 
 
 # ---- the command line: every stream and every file

@@ -63,6 +63,13 @@ def serve_options(to: ArgumentParser) -> None:
     to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
     to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
     to.add_argument("--beta", action="store_true", default=None, help="serve clients of the older dialect, too")
+    to.add_argument(
+        "--mcp-allow",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="sessions may use MCP servers there (extra mcp); may be repeated (default: none)",
+    )
     traces = to.add_argument_group("traces of every session: spans of its turns, speech and tools")
     traces.add_argument("--trace-file", metavar="FILE", help="append them to this file, a line of JSON each")
     traces.add_argument("--trace-otel", action="store_true", help="give them to OpenTelemetry (extra `tracing`)")

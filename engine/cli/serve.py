@@ -21,7 +21,9 @@ async def run(options: Namespace) -> int:
         for name in ("model", "instructions", "voice", "burst", "session_s", "max_sessions", "beta")
         if getattr(options, name) is not None
     }
-    settings = server.ServerOptions(**chosen, trace=_trace(options), trace_all=True, trace_words=options.trace_words)
+    mcp = server.McpOptions(allow=options.mcp_allow)
+    traces = {"trace": _trace(options), "trace_all": True, "trace_words": options.trace_words}
+    settings = server.ServerOptions(**chosen, **traces, mcp=mcp)
     brain = server.responder(options.responder)
     with suppress(asyncio.CancelledError):  # a signal is how this command ends
         async with server.serve(options.host, options.port, responder=brain, options=settings) as running:

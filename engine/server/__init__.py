@@ -6,15 +6,16 @@
 - `serve`, `Server`: the WebSocket front
 - `serve_connection`: one session over a connection that is already open
 - `responder`: a brain by name; `Responder`, `Turn` and the parts are in `engine.server.responders`
-- `ServerOptions`, `Faults`: everything that can be chosen, and misbehaviour on purpose
+- `ServerOptions`, `McpOptions`, `Faults`: everything that can be chosen, and misbehaviour on purpose
 """
 
 from __future__ import annotations
 
 from engine.server.faults import Faults
+from engine.server.mcp_options import McpOptions
 from engine.server.options import ServerOptions
 from engine.server.responders import Responder, responder
 from engine.server.session import serve_connection
 from engine.server.websocket import Server, serve
 
-__all__ = ["Faults", "Responder", "Server", "ServerOptions", "responder", "serve", "serve_connection"]
+__all__ = ["Faults", "McpOptions", "Responder", "Server", "ServerOptions", "responder", "serve", "serve_connection"]

@@ -100,6 +100,8 @@ def target(url: str, allowed: Collection[Allowed]) -> Target:
     found = Target(url, parts.scheme, host, _PORTS[parts.scheme] if port is None else port)
     if not any(each.covers(host, found.port, found.scheme) for each in allowed):
         raise HostRefused(f"this server may not reach {host:.100} port {found.port}: its owner has not allowed it")
+    if found.scheme == "http" and not _may_be_here(host, allowed):
+        raise HostRefused(f"{host:.100} is another machine: use https")
     return found
 
 
@@ -125,6 +127,12 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
     """What the system says, without IPv6 addresses of a zone."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found if "%" not in str(address[0])]
+
+
+def _may_be_here(host: str, allowed: Collection[Allowed]) -> bool:
+    """Whether a host may turn out to be this machine."""
+    addresses = [_address(host)] if _address(host) else [each.address for each in allowed]
+    return host == "localhost" or any(address is not None and address.is_loopback for address in addresses)
 
 
 def _judge(address: Address, where: Target, listed: Collection[Address | None]) -> None:

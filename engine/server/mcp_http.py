@@ -184,7 +184,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A body that counts and has an end in time."""
+    """A body that counts and has an end in time. No generator: those that nobody closes outlive their task."""
 
     def __init__(
         self,
@@ -197,30 +197,38 @@ class _Bounded(httpx2.AsyncByteStream):
         self._take = take
         self._deadline = deadline
         self._on_end = on_end
+        self._pieces: AsyncIterator[bytes] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        asked = exchange.get()
-        pieces = aiter(self._inner)
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._pieces = aiter(self._inner)
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._pieces is not None
         try:
-            while True:
-                async with asyncio.timeout_at(self._deadline):
-                    piece = await anext(pieces, None)
-                if piece is None:
-                    return
-                self._take(len(piece))
-                yield piece
+            async with asyncio.timeout_at(self._deadline):
+                piece = await anext(self._pieces)
+            self._take(len(piece))
+            return piece
+        except StopAsyncIteration:
+            self._ended()
+            raise
         except (McpFailure, TimeoutError, httpx2.HTTPError) as error:
             broken = too_late() if isinstance(error, TimeoutError) else protocol_error("The MCP server broke off.")
             failure = error if isinstance(error, McpFailure) else broken
+            asked = exchange.get()
             if asked is not None and self._on_end is None:
                 asked.fail(failure)
+            self._ended()
             raise _Refused(str(failure)) from None
-        finally:
-            if self._on_end is not None:
-                self._on_end()
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+        self._ended()
+
+    def _ended(self) -> None:
+        if self._on_end is not None:
+            self._on_end()
 
 
 def _rpc_error(body: bytes) -> int | None:

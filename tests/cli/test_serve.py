@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.harness import environment, finish, has_sound, heard, question, run, start, wav
+from tests.server.mcp_world import need_mcp
 
 
 @contextmanager
@@ -77,6 +78,19 @@ def test_a_port_that_is_taken_is_one_line_and_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ran = run("serve", "--port", taken.getsockname()[1])
     assert ran.code == 2 and ran.out == "" and ran.err.count("\n") == 1 and "--port" in ran.err
+
+
+def test_hosts_of_mcp_servers() -> None:
+    need_mcp()
+    with served("--mcp-allow", "mcp.example.com", "--mcp-allow", "[::1]:8000") as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 0
+
+
+@pytest.mark.parametrize("host", ["https://mcp.example.com/", "169.254.169.254", "host:0"])
+def test_hosts_that_are_none_are_one_line_and_2(host: str) -> None:
+    ran = run("serve", "--port", 0, "--mcp-allow", host)
+    assert ran.code == 2 and ran.out == "" and ran.err.count("\n") == 1 and host in ran.err
 
 
 def test_sessions_are_traced_into_a_file(tmp_path: Path) -> None:

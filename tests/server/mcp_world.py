@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -122,7 +124,7 @@ async def shopping(settings: ServerOptions, *calls: McpCall) -> AsyncIterator[Sh
 
 # ---- hostile servers
 
-Handler = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
+Handler = Callable[["Request", asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 class Request:
@@ -141,7 +143,7 @@ class Request:
 
 
 class Hostile:
-    """A server of ours that does what `handler` does; it keeps what it was asked."""
+    """A server of ours that does what `handler` does, on a loop of its own; it keeps what it was asked."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -149,14 +151,28 @@ class Hostile:
         self.open = 0
         """Connections open now."""
         self.port = 0
+        self._changed = threading.Condition()
 
     def url(self, path: str = "/mcp") -> str:
         """Where it is."""
         return f"http://127.0.0.1:{self.port}{path}"
 
+    def asked(self, method: str) -> list[Request]:
+        """The requests with this method of JSON-RPC or HTTP."""
+        return [each for each in list(self.requests) if method in (each.method, each.rpc.get("method"))]
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait for something to become true of it."""
+
+        def wait() -> None:
+            with self._changed:
+                assert self._changed.wait_for(true, DEADLINE_S)
+
+        await asyncio.to_thread(wait)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
-        self.open += 1
+        self._count(1)
         try:
             while line := await reader.readline():
                 method, path, _ = line.decode().split(" ", 2)
@@ -164,39 +180,63 @@ class Hostile:
                 while (field := (await reader.readline()).decode().strip()) != "":
                     name, _, value = field.partition(":")
                     headers[name.lower()] = value.strip()
-                request = Request(
-                    method, path, headers, await reader.readexactly(int(headers.get("content-length", 0)))
-                )
-                self.requests.append(request)
-                await self.handler(request, writer)
-                await writer.drain()
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                with self._changed:
+                    self.requests.append(Request(method, path, headers, body))
+                    self._changed.notify_all()
+                await self._unless_gone(self.requests[-1], reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            self.open -= 1
+            self._count(-1)
             writer.close()
+
+    async def _unless_gone(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer, as long as somebody is there to read it."""
+        answering = asyncio.ensure_future(self.handler(request, writer))
+        gone = asyncio.ensure_future(reader.read(1))  # nobody sends the next request before the answer
+        await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            answering.cancel()
+            raise ConnectionError
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        answering.result()
+        await writer.drain()
+
+    def _count(self, by: int) -> None:
+        with self._changed:
+            self.open += by
+            self._changed.notify_all()
 
 
 @asynccontextmanager
-async def hostile(handler: Handler) -> AsyncIterator[Hostile]:
-    """Serve it on loopback."""
+async def hostile(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[Hostile]:
+    """Serve it on loopback, in a thread: its tasks are not the session's."""
     peer = Hostile(handler)
-    tasks: set[asyncio.Task[None]] = set()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(peer.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    async def start() -> asyncio.Server:
+        return await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=context)
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    async def stop() -> None:
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result()
     peer.port = server.sockets[0].getsockname()[1]
     try:
         yield peer
     finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stop(), loop))
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join)
+        loop.close()
 
 
 def head(status: int, kind: str = "application/json", length: int | None = None, **headers: str) -> bytes:
