@@ -14,6 +14,7 @@ from msgspec import UNSET
 from engine.realtime import events as ev
 from engine.realtime import problems, session
 from engine.realtime.items import Items
+from engine.realtime.output import Response
 from engine.realtime.roles import Role
 
 MAX_APPEND_BYTES = 15 * 2**20
@@ -28,6 +29,7 @@ class State(Protocol):
     effective: Mapping[str, Any]
     items: Items
     audio_started: bool
+    response: Response | None
 
     def producing(self, item_id: str) -> bool: ...
 
@@ -37,7 +39,13 @@ def check(state: State, event: ev.ClientEvent) -> None:
     match event:
         case ev.SessionUpdate():
             strict = state.role is Role.SERVER
-            session.check_update(state.effective, event.session, audio_started=state.audio_started, strict=strict)
+            session.check_update(
+                state.effective,
+                event.session,
+                audio_started=state.audio_started,
+                responding=strict and state.response is not None,
+                strict=strict,
+            )
         case ev.InputAudioBufferAppend():
             if len(event.audio) > MAX_APPEND_BYTES:
                 message = f"Invalid 'audio': at most {MAX_APPEND_BYTES} bytes per event, but got {len(event.audio)}."

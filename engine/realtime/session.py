@@ -11,7 +11,8 @@ from typing import Any
 
 from engine.errors import ProtocolError
 from engine.realtime import problems
-from engine.realtime.checks import Check, any_value, between, check_object, object_of, of, one_of
+from engine.realtime import session_members as members
+from engine.realtime.checks import check_object
 
 PCM = {"type": "audio/pcm", "rate": 24000}
 """The default audio format: 24 kHz mono, signed 16-bit little-endian, 48 bytes per millisecond."""
@@ -103,7 +104,8 @@ def merge(effective: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, 
     """The configuration after a session.update that check_update has passed. Neither argument is changed.
 
     Absent members stay. `null` clears: to None where the configuration may be empty, else to the default. A partial
-    turn_detection keeps the rest; another type of it starts from that type's defaults.
+    turn_detection keeps the rest; another type of it starts from that type's defaults. noise_reduction keeps its
+    strength, which newer clients send, until another one is named.
     """
     merged = _merged(effective, update, ())
     listening = _dig(merged, "audio", "input")
@@ -125,6 +127,7 @@ _CLEARED: Mapping[tuple[str, ...], Any] = {
 }
 _MERGED_DEEPLY = {("audio",), ("audio", "input"), ("audio", "output")}
 _TURN_DETECTION = ("audio", "input", "turn_detection")
+_NOISE_REDUCTION = ("audio", "input", "noise_reduction")
 
 
 def _merged(present: Mapping[str, Any], update: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
@@ -138,6 +141,8 @@ def _merged(present: Mapping[str, Any], update: Mapping[str, Any], path: tuple[s
             result[name] = _merged(present.get(name) or {}, value, here)
         elif here == _TURN_DETECTION and isinstance(value, Mapping):
             result[name] = _merged_detection(present.get(name), value)
+        elif here == _NOISE_REDUCTION and isinstance(value, Mapping):
+            result[name] = {**(present.get(name) or {}), **value}
         else:
             result[name] = copy.deepcopy(value)
     return result
@@ -173,16 +178,26 @@ def _reported(present: Mapping[str, Any], report: Mapping[str, Any], path: tuple
 
 
 def check_update(
-    effective: Mapping[str, Any], update: Mapping[str, Any], *, audio_started: bool = False, strict: bool = True
+    effective: Mapping[str, Any],
+    update: Mapping[str, Any],
+    *,
+    audio_started: bool = False,
+    responding: bool = False,
+    strict: bool = True,
 ) -> None:
     """Raise ProtocolError, with the service's code, message and param, when the update must be refused as a whole.
 
-    `strict` refuses unknown members, as the service does; a client leaves it off, its server may be newer than we are.
+    `responding`: a response is under way, and the speed is fixed until its end. `strict` refuses unknown members, as
+    the service does; a client leaves it off, its server may be newer than we are.
     """
     present = effective.get("type", "realtime")
     _check_type(update, present)
-    check_object("session", update, _TRANSCRIPTION if present == "transcription" else _REALTIME, strict)
+    check_object("session", update, members.TRANSCRIPTION if present == "transcription" else members.REALTIME, strict)
     _check_fixed(effective, update, audio_started)
+    if responding:
+        _check_speed(effective, update)
+    if strict:
+        _check_noise_reduction(effective, update)
     detection = _dig(update, *_TURN_DETECTION)
     if isinstance(detection, Mapping):
         _check_detection(_dig(effective, *_TURN_DETECTION), detection, strict)
@@ -215,138 +230,34 @@ def _check_fixed(effective: Mapping[str, Any], update: Mapping[str, Any], audio_
         raise ProtocolError(message, code="invalid_parameter", param="session.tracing")
 
 
+def _check_speed(effective: Mapping[str, Any], update: Mapping[str, Any]) -> None:
+    speaking = _dig(update, "audio", "output") or {}
+    present = _dig(effective, "audio", "output", "speed")
+    if speaking.get("speed", present) not in (present, None):
+        message = "Cannot update the speed while a response is in progress: it changes between turns only."
+        raise problems.invalid_value("session.audio.output.speed", message)
+
+
+def _check_noise_reduction(effective: Mapping[str, Any], update: Mapping[str, Any]) -> None:
+    wanted, present = _dig(update, *_NOISE_REDUCTION), _dig(effective, *_NOISE_REDUCTION)
+    if isinstance(wanted, Mapping) and "type" not in {**(present or {}), **wanted}:
+        raise problems.missing("session.audio.input.noise_reduction.type")
+
+
 def _check_detection(present: Any, update: Mapping[str, Any], strict: bool) -> None:
     where = "session.audio.input.turn_detection"
     kind = update.get("type", present.get("type") if isinstance(present, Mapping) else "server_vad")
     if not isinstance(kind, str) or kind not in _DETECTORS:
         message = f"Invalid value: '{kind!s:.80}'. Supported values are: 'server_vad' and 'semantic_vad'."
         raise problems.invalid_value(f"{where}.type", message)
-    check_object(where, update, _SERVER_VAD if kind == "server_vad" else _SEMANTIC_VAD, strict)
+    check_object(where, update, members.SERVER_VAD if kind == "server_vad" else members.SEMANTIC_VAD, strict)
 
 
-def _format(where: str, value: Any, strict: bool) -> None:
-    object_of({"type": one_of("audio/pcm", "audio/pcmu", "audio/pcma"), "rate": any_value})(where, value, strict)
-    if value is None:
-        return
-    if "type" not in value:
-        raise problems.missing(f"{where}.type")
-    rate = value.get("rate")
-    if rate is not None and (value["type"] != "audio/pcm" or isinstance(rate, bool) or rate != 24000):
-        only = "24000" if value["type"] == "audio/pcm" else "none"
-        raise problems.invalid_value(f"{where}.rate", f"Invalid value: '{rate!s:.80}'. Supported values are: '{only}'.")
-
-
-def _modalities(where: str, value: Any, strict: bool) -> None:
-    of(list, "an array")(where, value, strict)
-    if value not in (None, ["audio"], ["text"]):
-        shown = str(value)[:80]
-        text = f"Invalid modalities: {shown}. Supported combinations are: ['text'] and ['audio']."
-        raise problems.invalid_value(where, text)
-
-
-def _max_output_tokens(where: str, value: Any, strict: bool) -> None:
-    if value not in (None, "inf"):
-        between(1, 4096, whole=True)(where, value, strict)
-
-
-def _voice(where: str, value: Any, strict: bool) -> None:
-    of((str, dict), "a string or an object", nullable=False)(where, value, strict)
-    if isinstance(value, dict) and not isinstance(value.get("id"), str):
-        raise problems.missing(f"{where}.id")
-
-
-def _truncation(where: str, value: Any, strict: bool) -> None:
-    if isinstance(value, str):
-        one_of("auto", "disabled")(where, value, strict)
-        return
-    _STRING_OR_OBJECT(where, value, strict)
-    if value is None:
-        return
-    for name in ("type", "retention_ratio"):
-        if name not in value:
-            raise problems.missing(f"{where}.{name}")
-    limits = object_of({"post_instructions": between(0, 2**31, whole=True, nullable=True)})
-    members = {"type": one_of("retention_ratio"), "retention_ratio": between(0.0, 1.0), "token_limits": limits}
-    check_object(where, value, members, strict)
-
-
-def _tracing(where: str, value: Any, strict: bool) -> None:
-    if isinstance(value, str):
-        one_of("auto")(where, value, strict)
-        return
-    _STRING_OR_OBJECT(where, value, strict)
-    if value is not None:
-        check_object(where, value, {"workflow_name": _STRING, "group_id": _STRING, "metadata": _MAPPING}, strict)
-
-
-def _include(where: str, value: Any, strict: bool) -> None:
-    _LIST(where, value, strict)
-    for number, each in enumerate(value or () if strict else ()):
-        one_of("item.input_audio_transcription.logprobs")(f"{where}[{number}]", each, strict)
-
-
-_STRING, _LIST, _BOOL = of(str, "a string"), of(list, "an array"), of(bool, "a boolean", nullable=False)
-_MAPPING, _STRING_OR_OBJECT = of(dict, "an object"), of((str, dict), "a string or an object")
-_WHOLE = between(0, 2**31, whole=True)
-
-_RESPONDING: Mapping[str, Check] = {"create_response": _BOOL, "interrupt_response": _BOOL}
-_SERVER_VAD: Mapping[str, Check] = {
-    "type": any_value,
-    "threshold": between(0.0, 1.0),
-    "prefix_padding_ms": _WHOLE,
-    "silence_duration_ms": _WHOLE,
-    "idle_timeout_ms": between(5000, 30000, whole=True, nullable=True),
-    **_RESPONDING,
-}
-_SEMANTIC_VAD: Mapping[str, Check] = {
-    "type": any_value,
-    "eagerness": one_of("low", "medium", "high", "auto"),
-    **_RESPONDING,
-}
-_INPUT: Mapping[str, Check] = {
-    "format": _format,
-    "transcription": object_of(
-        {
-            "model": _STRING,
-            "language": _STRING,
-            "languages": _LIST,
-            "keywords": _LIST,
-            "prompt": _STRING,
-            "delay": _STRING,
-        }
-    ),
-    "noise_reduction": object_of(
-        {"type": one_of("near_field", "far_field"), "strength": between(0, 1e9, nullable=True)}
-    ),
-    "turn_detection": _MAPPING,
-}
-_OUTPUT: Mapping[str, Check] = {"format": _format, "voice": _voice, "speed": between(0.25, 1.5, nullable=True)}
-_REALTIME: Mapping[str, Check] = {
-    "type": any_value,
-    "model": _STRING,
-    "output_modalities": _modalities,
-    "instructions": _STRING,
-    "audio": object_of({"input": object_of(_INPUT), "output": object_of(_OUTPUT)}),
-    "include": _include,
-    "tools": _LIST,
-    "tool_choice": _STRING_OR_OBJECT,
-    "parallel_tool_calls": of(bool, "a boolean"),
-    "reasoning": _MAPPING,
-    "max_output_tokens": _max_output_tokens,
-    "truncation": _truncation,
-    "tracing": _tracing,
-    "prompt": _MAPPING,
-}
-_TRANSCRIPTION: Mapping[str, Check] = {
-    "type": any_value,
-    "audio": object_of({"input": object_of(_INPUT)}),
-    "include": _include,
-}
 _KNOWN: Mapping[tuple[str, ...], frozenset[str]] = {
-    (): frozenset(_REALTIME) | {"object", "id", "expires_at"},
+    (): frozenset(members.REALTIME) | {"object", "id", "expires_at"},
     ("audio",): frozenset({"input", "output"}),
-    ("audio", "input"): frozenset(_INPUT),
-    ("audio", "output"): frozenset(_OUTPUT),
+    ("audio", "input"): frozenset(members.INPUT),
+    ("audio", "output"): frozenset(members.OUTPUT),
 }
 """Members of a session and of its branches that this version knows."""
 

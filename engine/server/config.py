@@ -14,6 +14,7 @@ import msgspec
 
 from engine.audio import AudioFormat
 from engine.realtime import session
+from engine.realtime.session_members import check_member
 from engine.server.formats import format_object
 from engine.server.mcp_rules import NONE, McpRules, check_choice, check_servers, mcp_choice, mcp_tool
 from engine.server.refusal import invalid_value
@@ -46,6 +47,8 @@ def updated(config: Config, update: Mapping[str, Any], mcp: McpRules = NONE) -> 
     """
     if update.get("tools") is not None:
         update = {**update, "tools": tools("session.tools", update["tools"], mcp)}
+    if update.get("tool_choice") is not None:
+        tool_choice("session.tool_choice", update["tool_choice"])
     if config["type"] == "transcription":
         update = _with_reported_type(update)
     result = session.merge(config, update)
@@ -174,6 +177,14 @@ def _object(param: str, value: Any) -> Config:
     return dict(mapping(param, value))
 
 
+def _as_in_a_session(name: str) -> Check:
+    def check(param: str, value: Any) -> Any:
+        check_member(param, name, value)
+        return value
+
+    return check
+
+
 def _with(checks: Mapping[str, Check]) -> Check:
     return lambda param, value: fields(param, value, checks)
 
@@ -193,11 +204,11 @@ RESPONSE: dict[str, Check] = {
     "tools": tools,
     "tool_choice": tool_choice,
     "parallel_tool_calls": boolean,
-    "reasoning": nullable(_object),
+    "reasoning": _as_in_a_session("reasoning"),
     "max_output_tokens": max_output_tokens,
     "conversation": nullable(text),  # "auto" or "none": client_rules
     "metadata": metadata,
-    "prompt": nullable(_object),
+    "prompt": _as_in_a_session("prompt"),
     "input": nullable(array),
 }
 """What the `response` of a response.create may hold; its `input` is checked item by item elsewhere."""
