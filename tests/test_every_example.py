@@ -18,6 +18,7 @@ RUN_BY = {
     "ask.py": "tests/test_every_example.py",
     "make_caller.py": "tests/test_every_example.py",
     "script.yaml": "tests/test_every_example.py",
+    "kiosk.yaml": "tests/server/test_classifier.py",
     "phone_call.py": "tests/test_calls.py",
     "stages.py": "tests/test_examples.py",
     "tool.py": "tests/conversation/test_readme.py",

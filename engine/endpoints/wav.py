@@ -14,6 +14,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -108,6 +109,14 @@ def read_wav(path: str | os.PathLike[str], *, channel: int | None = None) -> Wav
         raise MediaError(f"{where}: cannot be read ({reason}); check the path and the disk") from None
     except MemoryError:
         raise MediaError(f"{where}: too long for the memory of this machine; cut it into shorter files") from None
+
+
+def parse_wav(data: bytes, where: str) -> Wav:
+    """As `read_wav`, of a file's bytes; `where` names them in errors. Also what a pipe got, without lengths."""
+    try:
+        return _Reader(BytesIO(data), len(data), where).read(None)
+    except ValueError as error:
+        raise MediaError(f"{where}: cannot be read ({error})") from None
 
 
 def shown(path: str | os.PathLike[str]) -> str:

@@ -161,7 +161,8 @@ def _not_ours(_record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _unlogged() -> Iterator[None]:
+def unlogged() -> Iterator[None]:
+    """Requests sent within leave no line in the HTTP library's log, which would show whole URLs."""
     token = _asking.set(True)
     try:
         yield
@@ -259,7 +260,7 @@ class Client(_Caller):
 
     async def _attempt(self, operation: Operation[Any]) -> Answer | Failure:
         try:
-            with _unlogged():
+            with unlogged():
                 async with (
                     asyncio.timeout(self._timeout_s),
                     self._client.stream("POST", **self._request(operation)) as response,
@@ -342,7 +343,7 @@ class SyncClient(_Caller):
 
     def _attempt(self, operation: Operation[Any]) -> Answer | Failure:
         try:
-            with _unlogged(), self._client.stream("POST", **self._request(operation)) as response:
+            with unlogged(), self._client.stream("POST", **self._request(operation)) as response:
                 body = bytearray()
                 for piece in response.iter_bytes():
                     body += piece

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import ConfigError, MissingExtraError
+from engine.server.recognisers import Heard
 from engine.server.responders import (
     Audio,
     Echo,
@@ -123,7 +124,7 @@ def test_without_pyyaml_a_dict_works_and_a_file_names_the_extra(
 
 @pytest.mark.parametrize("name", ["", "eco", "echo:x", "script", "script:"])
 def test_unknown_names(name: str) -> None:
-    with pytest.raises(ConfigError, match="use 'echo',"):
+    with pytest.raises(ConfigError, match="use 'echo', 'parrot'"):
         responder(name)
 
 
@@ -158,3 +159,87 @@ def test_a_script_in_a_session_calls_a_tool_and_uses_its_output() -> None:
             assert done["response"]["output"][0]["content"][0]["text"] == "Take an umbrella: rain at noon."
 
     run(scene)
+
+
+# ---- parrot
+
+
+def test_the_parrot_says_what_was_understood_and_admits_that_it_was_nothing() -> None:
+    brain = responder("parrot")
+    assert answer(brain, asked("good day")) == [Say("good day")]
+    assert answer(brain, asked("")) == [Say("I heard nothing.")]
+    deaf = Turn(number=1, user_turn=1, text="", heard=Heard(failure="There is no recogniser."))
+    assert answer(brain, deaf) == [Say("I understood nothing. There is no recogniser.")]
+    assert answer(brain, Turn(number=1, user_turn=1, text="", heard=Heard())) == [Say("I understood nothing.")]
+
+
+# ---- brains of other packages
+
+
+ORACLE = """
+from engine.errors import ConfigError
+
+class Oracle:
+    name = "oracle"
+    def __init__(self, argument):
+        self.argument = argument
+    async def respond(self, turn):
+        from engine.server.responders import Say
+        yield Say(self.argument or "Perhaps.")
+
+def make(argument):
+    if argument == "bad":
+        raise ConfigError("there is no such god")
+    if argument == "worse":
+        raise RuntimeError("struck by lightning")
+    return 7 if argument == "no brain" else Oracle(argument)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with brains, as an installer leaves it."""
+    (tmp_path / "oracle_brain.py").write_text(ORACLE)
+    info = tmp_path / "oracle_brain-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: oracle-brain\nVersion: 1.0\n")
+    points = "[bargein.responders]\noracle = oracle_brain:make\nghost = no_such_module:make\necho = oracle_brain:make\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "oracle_brain", raising=False)
+
+
+@pytest.mark.usefixtures("package")
+def test_a_brain_of_another_package_is_found_by_its_name() -> None:
+    assert answer(responder("oracle"), asked("?")) == [Say("Perhaps.")]
+    assert answer(responder("oracle:Never: ever"), asked("?")) == [Say("Never: ever")]
+    assert isinstance(responder("echo"), Echo)  # ours stay ours
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("oracle:bad", "responder 'oracle' of oracle-brain (oracle_brain:make): there is no such god"),
+        ("oracle:worse", "(oracle_brain:make) cannot be loaded: RuntimeError: struck by lightning"),
+        ("oracle:no brain", "is no brain: it gave a int without a name and respond(turn)"),
+        ("ghost", "responder 'ghost' of oracle-brain (no_such_module:make) cannot be loaded: ModuleNotFoundError"),
+        ("delphi", "'proxy:URL', echo, ghost, oracle"),
+        ("chat", "responder is 'chat': use 'echo', 'parrot', 'script:PATH.yaml'"),
+    ],
+)
+def test_errors_of_other_packages_name_them(name: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        responder(name)
+    assert problem in str(raised.value)
+
+
+@pytest.mark.usefixtures("package")
+def test_a_brain_of_another_package_holds_a_conversation() -> None:
+    async def test() -> None:
+        async with session(responder("oracle")) as client:
+            await client.send("response.create")
+            done = (await client.next("response.done"))["response"]
+            assert done["output"][0]["content"][0]["transcript"] == "Perhaps."
+
+    run(test)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, MissingExtraError
 
 
 class Place:
@@ -15,16 +16,26 @@ class Place:
         self, source: str, lines: Mapping[tuple[str | int, ...], int], path: tuple[str | int, ...] = ()
     ) -> None:
         self.source = source
-        self._lines = lines
+        self.lines = lines
         self.path = path
 
     def at(self, key: str | int) -> Place:
         """The place one level deeper."""
-        return Place(self.source, self._lines, (*self.path, key))
+        return Place(self.source, self.lines, (*self.path, key))
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """A ConfigError within is told as one of this place."""
+        try:
+            yield
+        except MissingExtraError:
+            raise
+        except ConfigError as error:
+            raise self.error(str(error)) from None
 
     def error(self, problem: str) -> ConfigError:
         """An error that names file, line (where known), field and problem."""
-        line = next((self._lines[p] for p in self._ancestors() if p in self._lines), None)
+        line = next((self.lines[p] for p in self._ancestors() if p in self.lines), None)
         name = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path).lstrip(".")
         return ConfigError(f"{self.source}{f', line {line}' if line else ''}: {name + ' ' if name else ''}{problem}")
 

@@ -117,7 +117,7 @@ def parse(data: Any, source: str = "script", lines: Mapping[tuple[str | int, ...
     rules = data.get("rules", [])
     if not isinstance(rules, Sequence) or isinstance(rules, str):
         raise place.at("rules").error("must be a list of rules")
-    default = _steps(data["default"], place.at("default")) if "default" in data else (Say("I have no answer to that."),)
+    default = steps(data["default"], place.at("default")) if "default" in data else (Say("I have no answer to that."),)
     made = tuple(_rule(rule, place.at("rules").at(n)) for n, rule in enumerate(rules))
     return Rules(
         made,
@@ -138,7 +138,7 @@ def _rule(data: Any, place: Place) -> Rule:
     if tool is not None and not isinstance(tool, str):
         raise at.at("tool").error("must be the name of a function")
     return Rule(
-        steps=_steps(data["do"], place.at("do")),
+        steps=steps(data["do"], place.at("do")),
         turns=_turns(match["turn"], at.at("turn")) if "turn" in match else (),
         text=_pattern(match.get("text"), at.at("text")),
         tool=tool,
@@ -165,7 +165,8 @@ def _pattern(value: Any, place: Place) -> re.Pattern[str] | None:
         raise place.error(f"is not a regular expression: {error}") from None
 
 
-def _steps(data: Any, place: Place) -> tuple[Step, ...]:
+def steps(data: Any, place: Place) -> tuple[Step, ...]:
+    """Check a list of steps. Raises ConfigError."""
     if not isinstance(data, list):
         raise place.error(f"must be a list of steps ({', '.join(_STEPS)}), not {kind_of(data)}")
     return tuple(_step(step, place.at(n)) for n, step in enumerate(data))
