@@ -58,16 +58,19 @@ def test_echo_and_voice_too() -> None:
     run(scene)
 
 
-def test_a_new_speed_is_for_the_next_response() -> None:
+def test_a_new_speed_is_for_the_time_between_responses() -> None:
     async def scene() -> None:
         sound = voiced(100, 2.0)
         async with session(Says([Audio(sound)]), ServerOptions(burst=1)) as client:
             await client.send("response.create")
             await client.next("response.output_audio.delta")
-            updated = await client.update(audio={"output": {"speed": 0.5}})
-            assert updated["session"]["audio"]["output"]["speed"] == 0.5
+            refused = await client.update(audio={"output": {"speed": 0.5}})
+            assert refused["error"]["param"] == "session.audio.output.speed"
+            assert "session" in await client.update(audio={"output": {"speed": 1.0}})  # no change
             done = (await client.next("response.done"))["response"]
             assert len(client.audio_of(done["id"])) == 2 * sound.size  # as it was
+            updated = await client.update(audio={"output": {"speed": 0.5}})
+            assert updated["session"]["audio"]["output"]["speed"] == 0.5
             _, heard = await answer(client)
             assert heard.size == pytest.approx(2 * sound.size, rel=0.02)
 
