@@ -169,5 +169,6 @@ def truncate(item: Item, content_index: int, audio_end_ms: int, budget: AudioBud
     budget.cut(clip, audio_end_ms * clip.format.bytes_per_ms)
     clip.size = audio_end_ms * clip.format.bytes_per_ms
     clip.truncated = True
+    item.tokens = None  # they are fewer now
     part = item.wire["content"][content_index]
     item.wire["content"][content_index] = {key: value for key, value in part.items() if key != "transcript"}

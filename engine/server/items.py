@@ -63,6 +63,8 @@ class Item:
     """Its words from the recogniser, once somebody has asked for them."""
     image_tokens: int = 0
     """What its pictures cost to look at."""
+    tokens: tuple[int, int, int] | None = None
+    """What it costs to read, when that was counted and cannot change any more (see engine.server.usage)."""
     left_out: bool = False
     """Truncation has taken it out of what responses read; in the conversation it stays."""
 

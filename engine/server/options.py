@@ -68,7 +68,7 @@ class ServerOptions:
     send_queue_bytes: int = 4 * 2**20
     """Encoded events waiting for one slow reader.
 
-    Audio waits at a quarter of it; beyond all of it the session ends with 1013.
+    Audio waits while there are more than 32 KiB; beyond all of it the session ends with 1013.
     """
     warm_up_s: float = 60.0
     """Longest time in seconds that a session waits for its brain, recogniser and voice before session.created; then it

@@ -25,17 +25,22 @@ class Close:
 Entry = bytes | Stall | Close
 
 
+AUDIO_WAITS = 32 * 2**10
+"""Bytes that wait before audio does: five deltas of 100 ms in PCM; or a quarter of the limit, when that is less."""
+
+
 class Outbox:
     """Encoded events for one reader.
 
     At most `limit` bytes wait, whatever they are: then `put` says False and the session ends with 1013, since no
-    control event may be lost. Reply audio is held back by `room()` from a quarter of it on, so only a client that
-    stopped reading gets there.
+    control event may be lost. Reply audio is held back by `room()` from `AUDIO_WAITS` on, so only a client that
+    stopped reading gets there, and one that reads slowly gets little of a response after it was cancelled.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.waiting = 0
+        self._audio_waits = min(AUDIO_WAITS, limit // 4)
         self._entries: deque[Entry] = deque()  # at most `limit` bytes; when full, put() refuses
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
@@ -49,7 +54,7 @@ class Outbox:
         self._entries.append(entry)
         self.waiting += size
         self._filled.set()
-        if self.waiting > self.limit // 4:
+        if self.waiting > self._audio_waits:
             self._room.clear()
         return True
 
@@ -63,7 +68,7 @@ class Outbox:
     def written(self, entry: bytes) -> None:
         """The carrier has taken an entry."""
         self.waiting -= self._size(entry)
-        if self.waiting <= self.limit // 4:
+        if self.waiting <= self._audio_waits:
             self._room.set()
 
     def _size(self, entry: Entry) -> int:

@@ -47,22 +47,23 @@ class Tokens(NamedTuple):
         """All kinds together."""
         return self.text + self.audio + self.image
 
-    def and_(self, other: Tokens) -> Tokens:
-        """The sum, kind by kind."""
-        return Tokens(self.text + other.text, self.audio + other.audio, self.image + other.image)
-
 
 NOTHING = Tokens()
 
 
 def item_tokens(item: Item) -> Tokens:
     """What an item costs to read, as it is now: a truncated one has less sound and no words."""
+    if item.tokens is not None:
+        return Tokens._make(item.tokens)
     count = output_audio_tokens if item.role == "assistant" else input_audio_tokens
-    return Tokens(
+    tokens = Tokens(
         text=text_tokens(_text_read(item)),
         audio=sum(count(clip.duration_ms) for clip in item.clips.values()),
         image=item.image_tokens,
     )
+    if not item.in_progress and not item.type.startswith("mcp_"):  # of those nothing tells when they are whole
+        item.tokens = tokens
+    return tokens
 
 
 def _text_read(item: Item) -> str:

@@ -43,13 +43,6 @@ class Reader(Enum):
     PRIVATE = "one with an input of its own, which is read also where it refers to what was left out"
 
 
-class _Unit(NamedTuple):
-    """Items that stay or go together."""
-
-    items: Sequence[Item]
-    tokens: int
-
-
 class Reading(NamedTuple):
     """What one response reads."""
 
@@ -70,18 +63,13 @@ class Window:
         """What a response reads of `items`, and what it costs. Raises TooLong. Nothing changes before `take`."""
         instructions, tools = config["instructions"], config["tools"]
         head = Tokens(text_tokens(instructions) + (text_tokens(msgspec.json.encode(tools).decode()) if tools else 0))
-        tokens = {id(item): item_tokens(item) for item in items}
-        units = [
-            _Unit(unit, sum(tokens[id(item)].total for item in unit))
-            for unit in _units(items)
-            if reader is Reader.PRIVATE or not any(item.left_out for item in unit)
-        ]
-        dropped = self._too_many(units, config["truncation"], head.total)
-        chosen = {id(item) for unit in units[dropped:] for item in unit.items}
-        kept = [item for item in items if id(item) in chosen]
-        read = [((instructions, tools), head), *((item.id, tokens[id(item)]) for item in kept)]
+        tokens = [item_tokens(item) for item in items]
+        kept, dropped = self._choose(items, tokens, config["truncation"], head.total, reader)
+        if dropped or len(kept) < len(items):
+            tokens = [item_tokens(item) for item in kept]
+        read = [((instructions, tools), head), *zip([item.id for item in kept], tokens, strict=True)]
         usage = Usage(_sum(tokens for _, tokens in read), NOTHING if dropped else self._cached(read))
-        return Reading(kept, usage, read, [item for unit in units[:dropped] for item in unit.items])
+        return Reading(kept, usage, read, dropped)
 
     def take(self, reading: Reading) -> None:
         """The conversation's response reads it: what is left out stays out, and the next finds this context cached."""
@@ -89,19 +77,26 @@ class Window:
         for item in reading.dropped:
             item.left_out = True
 
-    def _too_many(self, units: Sequence[_Unit], policy: Any, head: int) -> int:
-        """How many of the oldest are to be left out."""
+    def _choose(
+        self, items: Sequence[Item], tokens: Sequence[Tokens], policy: Any, head: int, reader: Reader
+    ) -> tuple[Sequence[Item], Sequence[Item]]:
+        """The items to read, and those that are to be left out from now on."""
         most = self._limit - head
-        used = sum(unit.tokens for unit in units)
         room, wanted = _room(policy, most)
-        first = 0
+        whole = reader is Reader.PRIVATE or not any(item.left_out for item in items)
+        if whole and sum(each.total for each in tokens) <= room <= most:
+            return items, ()  # nearly always
+        units = [unit for unit in _units(items) if whole or not any(item.left_out for item in unit)]
+        sizes = [sum(item_tokens(item).total for item in unit) for unit in units]
+        used, first = sum(sizes), 0
         if used > room and policy != "disabled":
             while first < len(units) - 1 and used > wanted:  # the newest stays, or there would be nothing to answer
-                used -= units[first].tokens
+                used -= sizes[first]
                 first += 1
         if used > most:
             raise TooLong(used + head, self._limit)
-        return first
+        chosen = {id(item) for unit in units[first:] for item in unit}
+        return [item for item in items if id(item) in chosen], [item for unit in units[:first] for item in unit]
 
     def _cached(self, read: Read) -> Tokens:
         """The beginning that the last response has read, too."""
@@ -142,7 +137,9 @@ def _belongs_to(item: Item) -> Any:
 
 
 def _sum(all_tokens: Iterable[Tokens]) -> Tokens:
-    result = NOTHING
+    text = audio = image = 0
     for tokens in all_tokens:
-        result = result.and_(tokens)
-    return result
+        text += tokens[0]
+        audio += tokens[1]
+        image += tokens[2]
+    return Tokens(text, audio, image)

@@ -48,6 +48,8 @@ class Client:
             while True:
                 message = await self.connection.receive()
                 self.events.append(json.loads(message))
+                if self.events[-1]["type"] == "response.done":
+                    check_usage(self.events[-1]["response"]["usage"])
                 self.protocol.receive(decode(message, Role.SERVER))
                 self.times.append(asyncio.get_running_loop().time())
                 self._arrived.set()
@@ -111,6 +113,19 @@ class Client:
         """The audio deltas of one response, joined."""
         deltas = self.of("response.output_audio.delta")
         return b"".join(b64decode(event["delta"]) for event in deltas if event["response_id"] == response_id)
+
+
+def check_usage(usage: Event) -> None:
+    """Whatever happened, the sums agree and no count is negative."""
+    kinds = ("text_tokens", "audio_tokens", "image_tokens")
+    read, cached = usage["input_token_details"], usage["input_token_details"]["cached_tokens_details"]
+    assert usage["input_tokens"] == sum(read[kind] for kind in kinds)
+    assert read["cached_tokens"] == sum(cached[kind] for kind in kinds)
+    assert all(0 <= cached[kind] <= read[kind] for kind in kinds)
+    written = usage["output_token_details"]
+    assert usage["output_tokens"] == written["text_tokens"] + written["audio_tokens"]
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert min(written.values()) >= 0
 
 
 @asynccontextmanager

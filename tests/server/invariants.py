@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 
 from engine.audio import AudioFormat
+from tests.server.harness import check_usage
 
 Event = dict[str, Any]
-_ENDS = ("output_audio", "output_audio_transcript", "output_text", "content_part", "output_item")
+_ENDS = (
+    "output_audio", "output_audio_transcript", "output_text", "content_part", "function_call_arguments", "output_item",
+)  # fmt: skip
 CLOSING = frozenset({f"response.{kind}.done" for kind in _ENDS} | {"conversation.item.done", "response.done"})
 UNASKED = frozenset({"input_audio_buffer_full", "session_expired"})
 """Errors that answer no event of the client's."""
@@ -215,6 +218,7 @@ class Watch:
             self._count("response.cancel")
         for item in response["output"]:
             assert item.get("status") != "in_progress", "3: an item is left open"
+        check_usage(response["usage"])
         self.ended[response_id] = response
 
     # ---- when everything is over

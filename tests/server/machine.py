@@ -45,6 +45,11 @@ UPDATES: list[Event] = [
     {"audio": {"output": {"format": {"type": "audio/pcm"}}}},
     {"audio": {"output": {"format": {"type": "audio/pcma"}}}},
     {"audio": {"output": {"speed": 1.5}}},
+    {"audio": {"output": {"speed": 0.25}}},
+    {"truncation": "disabled"},
+    {"truncation": {"type": "retention_ratio", "retention_ratio": 0.5, "token_limits": {"post_instructions": 60}}},
+    {"truncation": {"type": "retention_ratio"}},
+    {"truncation": "auto"},
     {"audio": {"output": {"voice": "ash"}}},
     {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}},
     {"audio": {"input": {"transcription": None}}},
@@ -123,6 +128,8 @@ class AnyClient(RuleBasedStateMachine):
                 {"retained_bytes": 2**17, "send_queue_bytes": 2**16},
                 {"session_s": 20.0, "expiry_reminder": True, "expiry_warning_s": 5.0},
                 {"burst": 1.0, "max_responses": 2},
+                {"context_tokens": 150},
+                {"requests_per_minute": 5, "tokens_per_minute": 2000},
             ]
         ),
     )
@@ -228,12 +235,16 @@ class AnyClient(RuleBasedStateMachine):
     @rule()
     def comes_to_rest(self) -> None:
         self.run(self.held.rest())
+        items, gone = self.held.watch.items, self.held.watch.gone
+        deleted = {items[item_id].get("call_id") for item_id in gone}
+        assert self.mind.orphans <= deleted, "9: a turn had an output without its call"
         self.run(self.held.go(False, False))
         self.leave()
 
     def leave(self) -> None:
         """Rule 8: nothing of the session is left."""
         self.session = None
+        self.mind.orphans.clear()
         left = asyncio.all_tasks(self.loop)
         assert not left, f"8: tasks left behind: {left}"
         assert self.mind.begun == self.mind.ended, "8: a brain still thinks"

@@ -16,7 +16,7 @@ from engine.audio import AudioFormat, alaw_encode, ulaw_encode
 from engine.server.formats import Samples
 from engine.server.hearing import Heard
 from engine.server.mcp_servers import McpTools
-from engine.server.responders import Audio, Fail, Part, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders import Audio, Fail, Part, Say, Stop, Text, ToolCall, ToolCallDelta, Turn
 from engine.server.responders.base import McpCall
 
 HOP = 240
@@ -65,7 +65,7 @@ def numbered(number: int, milliseconds: int) -> Samples:
 
 
 KINDS = (
-    "say", "long", "slow", "audio", "text", "tool", "tools", "say_tool", "mcp", "mcp_late", "mcp_error",
+    "say", "long", "slow", "audio", "text", "tool", "tools", "pieces", "say_tool", "mcp", "mcp_late", "mcp_error",
     "fail", "raise", "filtered", "nothing", "stubborn", "tidy",
 )  # fmt: skip
 
@@ -79,6 +79,8 @@ class AnyBrain:
         self.kinds = kinds
         self.begun = 0
         self.ended = 0
+        self.orphans: set[str] = set()
+        """Calls of which a turn held an output and not the call itself."""
 
     def heard(self, number: int) -> Heard | None:
         """Every third turn cannot be written down."""
@@ -92,6 +94,8 @@ class AnyBrain:
         """See Responder."""
         self.begun += 1
         number = self.begun
+        seen = {item["call_id"] for item in turn.items if item["type"] == "function_call"}
+        self.orphans |= {item["call_id"] for item in turn.items if item["type"] == "function_call_output"} - seen
         kind = self.kinds[(number - 1) % len(self.kinds)]
         try:
             async for part in getattr(self, f"_{kind}")(f"n{number}", number):
@@ -127,6 +131,12 @@ class AnyBrain:
     async def _tools(self, name: str, number: int) -> AsyncIterator[Part]:
         for _ in range(3):
             yield ToolCall("look", f'{{"from": "{name}", "filler": "{"x" * 60}"}}')
+
+    async def _pieces(self, name: str, number: int) -> AsyncIterator[Part]:
+        """Arguments bit by bit, two calls side by side."""
+        for piece in range(4):
+            yield ToolCallDelta(f'{{"{name}": {piece}', "look", index=piece % 2)
+            await asyncio.sleep(0.2)
 
     async def _say_tool(self, name: str, number: int) -> AsyncIterator[Part]:
         yield Say(f"{name} looks it up.")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.server import ServerOptions
+from engine.server import ServerOptions, serve_connection
 from engine.server.responders import Audio, Part, Say, Text, ToolCall
+from engine.server.voices import ToneVoice
+from engine.transport import pair
 from tests.audio.test_stretch import voiced
-from tests.server.harness import Says, run, session
+from tests.server.harness import Event, Says, run, session
 
 ANSWER: list[Part | float] = [
     Say("A sentence to begin with."),
@@ -52,5 +55,34 @@ def test_cancelled_within_one_delta_at_any_moment(after_s: float, burst: float, 
             await asyncio.sleep(5)
             assert not any(event.get("response_id") == response_id for event in client.events[end + 1 :])
             assert brain.closed == 1
+
+    run(scene)
+
+
+def test_one_who_reads_nothing_for_a_while_gets_little_of_a_cancelled_response() -> None:
+    """A minute of sound, a thousand times faster than it plays, to a client that does not read before its cancel."""
+
+    async def scene() -> None:
+        ours, theirs = pair(1)
+        serving = asyncio.create_task(
+            serve_connection(
+                theirs,
+                responder=Says([Audio(voiced(120, 60.0), "long")]),
+                options=ServerOptions(burst=1000),
+                voice=ToneVoice(),
+            )
+        )
+        await ours.send(json.dumps({"type": "response.create"}))
+        await asyncio.sleep(10)
+        await ours.send(json.dumps({"type": "response.cancel"}))
+        await asyncio.sleep(1)
+        events: list[Event] = []
+        while not events or events[-1]["type"] != "response.done":
+            events.append(json.loads(await ours.receive()))
+        deltas = [event for event in events if event["type"] == "response.output_audio.delta"]
+        assert events[-1]["response"]["status"] == "cancelled"
+        assert 0 < len(deltas) <= 8  # of 600
+        await ours.close()
+        await serving
 
     run(scene)

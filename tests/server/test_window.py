@@ -163,14 +163,6 @@ async def ask(client: Client, **response: Any) -> Event:
     """One response's end."""
     await client.send("response.create", response=response)
     done: Event = (await client.next("response.done", after=len(client.events)))["response"]
-    usage = done["usage"]
-    details = usage["input_token_details"]
-    kinds = ("text_tokens", "audio_tokens", "image_tokens")
-    assert usage["input_tokens"] == sum(details[kind] for kind in kinds)
-    assert details["cached_tokens"] == sum(details["cached_tokens_details"][kind] for kind in kinds)
-    assert all(details["cached_tokens_details"][kind] <= details[kind] for kind in kinds)
-    assert usage["output_tokens"] == sum(usage["output_token_details"].values())
-    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
     return done
 
 
