@@ -68,6 +68,8 @@ class Run:
     """Median and 99 % from the end of a turn to the first sound of its reply."""
     lag_ms: tuple[float, float]
     """99 % and worst of the server's loop."""
+    collected_ms: float
+    """The longest pause for a collection of cycles."""
     cpu: float
     """Cores that the server's process used."""
     waited: float
@@ -172,6 +174,7 @@ def _judged(callers: Callers, rounds: int, idle: Said, began: Said, ended: Said,
         own_ms=_parts(heard.own, 99)[0],
         answer_ms=_parts(heard.answers, 50, 99),
         lag_ms=tuple(np.percentile(ended["lag"], [99, 100]).tolist()),
+        collected_ms=max(ended["collections"], default=0.0),
         cpu=(ended["cpu"] - began["cpu"]) / seconds,
         waited=(ended["waited"] - began["waited"]) / seconds,
         kilobytes=(last["rss"] - idle["rss"] - kept) / count / 1024,

@@ -72,12 +72,12 @@ def profiled(run: Run, functions: int = 12) -> list[str]:
 def table(runs: Sequence[Run]) -> list[str]:
     """The curve as Markdown."""
     lines = [
-        "| sessions | late p50 | p99 | worst | answer p50 | p99 | loop lag p99 | worst | core | ms/session-s "
-        "| KB/session | threads | lost | waited |",
-        "| --: " * 14 + "|",
+        "| sessions | late p50 | p99 | worst | answer p50 | p99 | loop lag p99 | worst | collection "
+        "| core | ms/session-s | KB/session | threads | lost | waited |",
+        "| --: " * 15 + "|",
     ]
     for run in runs:
-        times = " | ".join(f"{each:.1f}" for each in (*run.late_ms, *run.answer_ms, *run.lag_ms))
+        times = " | ".join(f"{each:.1f}" for each in (*run.late_ms, *run.answer_ms, *run.lag_ms, run.collected_ms))
         threads = f"{run.threads[0]}, {run.threads[1]}"
         waited = f"{run.waited:.1%}" + ("" if run.valid else " *")
         lines.append(
@@ -89,7 +89,7 @@ def table(runs: Sequence[Run]) -> list[str]:
 
 def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PAGE, picture: Path = PICTURE) -> str:
     """Write page and picture; returns what to say of it."""
-    held = capacity(runs)
+    held, cheapest = capacity(runs), min(runs, key=lambda run: run.cost)
     said = f"Held: {held.sessions if held else 0} sessions on one core"
     if held is not None:
         said += f" at {held.cpu:.2f} of it"
@@ -98,10 +98,12 @@ def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PA
         "# Sessions on one core",
         "",
         f"{machine} the run. Written by `python bench/load.py`; what is measured stands at the top of that file.",
-        "Times in ms. `waited` is the part of the time in which the server wanted its core and others had it; a run",
-        "marked * had such neighbours, or callers that were late themselves, and its times are upper bounds.",
+        "Times in ms; `collection` is the longest pause for the collector of cycles. `waited` is the part of the time",
+        "in which the server wanted its core and others had it; a run marked * had such neighbours, or callers that were",
+        "late themselves, and its times are upper bounds.",
         "",
         f"{said} (99 % of frames handled within {LATE_MS:g} ms of being due, nothing lost).",
+        f"By processor time alone, {cheapest.cost:.2f} ms for a session's second, it would be {1000 / cheapest.cost:.0f}.",
         "",
         f"![Lateness and processor time over the number of sessions]({picture.name})",
         "",

@@ -7,12 +7,14 @@ the sound, takes its level and keeps it, and has neither turns nor answers.
 
 Prints the port, then one line of JSON for every line it reads: "stat" (a new measuring window begins), "profile" (and
 sampling), "quit". Figures of the process are the kernel's; `lag` is how late the loop came to a timer that is due every
-10 ms, in milliseconds; `waited` is the time in which the loop's thread wanted a processor and had none.
+10 ms, `collections` how long the collector of cycles took each time, both in milliseconds; `waited` is the time in
+which the loop's thread wanted a processor and had none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -45,6 +47,22 @@ class LoopLag:
         self.late_ms.append((now - self._due) * 1000)
         self._due = max(self._due, now) + LAG_S
         self._loop.call_at(self._due, self._tick)
+
+
+class Pauses:
+    """How long the collector of cycles held everything up, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.ms: list[float] = []
+        self._began = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, _info: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self._began = now
+        else:
+            self.ms.append((now - self._began) * 1000)
 
 
 class Sampler:
@@ -137,14 +155,18 @@ async def main(kind: str) -> None:
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    lag, sampler = LoopLag(), Sampler()
+    lag, sampler, pauses = LoopLag(), Sampler(), Pauses()
     async with (plain if kind == "plain" else bargein)() as port:
+        gc.collect()
+        gc.freeze()  # as `bargein serve` does
         print(port, flush=True)
         while (line := (await lines.readline()).decode().strip()) not in ("", "quit"):
             if line == "profile":
                 sampler.start()
             late, lag.late_ms = lag.late_ms, []
-            print(json.dumps({**status(), "lag": late, "profile": dict(sampler.samples)}), flush=True)
+            held, pauses.ms = pauses.ms, []
+            told = {**status(), "lag": late, "collections": held, "profile": dict(sampler.samples)}
+            print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

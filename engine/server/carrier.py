@@ -56,6 +56,7 @@ class Carrier(ServerConnection):
         self._unsent_bytes = 0
         self._full = False
         self._room: asyncio.Future[None] | None = None
+        self._closing = False
         self._over = False
 
     # ---- messages
@@ -105,6 +106,17 @@ class Carrier(ServerConnection):
             self._room = self.loop.create_future()
             await self._room
 
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close, and listen for the peer's close only: nobody takes messages any more."""
+        self._closing = True
+        self._taker = None
+        self._inbox.clear()
+        self._inbox_bytes = 0
+        if self._held:
+            self._held = False
+            self.transport.resume_reading()
+        await super().close(code, reason)
+
     def _write(self) -> None:
         if self._unsent:
             together = b"".join(self._unsent)
@@ -114,6 +126,8 @@ class Carrier(ServerConnection):
                 self.transport.write(together)
 
     def _arrive(self, message: bytes) -> None:
+        if self._closing:
+            return
         if self._taker is not None and not self._inbox and self._in_a_row < MOST_IN_A_ROW:
             self._in_a_row += 1
             if self._taker(message):

@@ -197,6 +197,7 @@ class Session:
         finally:
             for timer in timers:
                 timer.cancel()
+            self.end(code, reason)  # whatever arrives now is not obeyed any more
             self._listening.disarm()
             self._way_out.stop()
             if self._tracing is not None:

@@ -314,3 +314,24 @@ def test_messages_are_offered_in_the_moment_they_come_and_stay_in_order() -> Non
         assert await taken(carrier) == [b"e"] * 2 * MOST_IN_A_ROW
 
     run(test)
+
+
+def test_who_closes_hears_the_peers_close_behind_all_that_nobody_takes_any_more() -> None:
+    async def test() -> None:
+        carrier, wire = opened()
+        carrier.data_received(text(b"a" * READ_AHEAD_BYTES))
+        assert not wire.reading
+        closing = asyncio.create_task(carrier.close(1001, "over"))
+        await asyncio.sleep(0)
+        assert wire.reading
+        carrier.data_received(text(b"a" * READ_AHEAD_BYTES) * 3)
+        assert wire.reading
+        carrier.data_received(text(Close(1001, "over").serialize(), opcode=Opcode.CLOSE))
+        carrier.eof_received()
+        carrier.connection_lost(None)
+        await closing
+        with pytest.raises(ConnectionClosed) as closed:
+            await carrier.take()
+        assert closed.value.rcvd == Close(1001, "over")
+
+    run(test)
