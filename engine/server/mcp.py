@@ -47,6 +47,8 @@ class _Known:
     asked: Mapping[str, Any] = field(repr=False)  # the session's tool as the client wrote it, with its secrets
     server: McpServer
     status: str = "in_progress"
+    item_id: str = ""
+    listing: asyncio.Task[None] | None = None
     tools: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -64,6 +66,7 @@ class McpSide:
         self._known: dict[str, _Known] = {}  # by label; the session's tools bound it
         self._waiting: dict[str, McpCall] = {}  # by approval; at most MAX_PENDING
         self._calls = 0
+        self._room: asyncio.Semaphore | None = None  # for connections, those that are being closed included
 
     # ---- listing
 
@@ -74,8 +77,8 @@ class McpSide:
         asked = {tool["server_label"]: tool for tool in update["tools"] or () if tool["type"] == "mcp"}
         for label, known in list(self._known.items()):
             if known.asked != asked.get(label) or known.status == "failed":
-                known.server.close()
                 del self._known[label]
+                self._forget(known)
         for label, tool in asked.items():
             if label not in self._known:
                 self._known[label] = _Known(tool, self._server(label, tool))
@@ -95,13 +98,23 @@ class McpSide:
         from engine.server.mcp_remote import RemoteServer  # the extra; McpOptions has imported it
 
         where = target(tool["server_url"], self._state.mcp_rules.allowed)
-        return RemoteServer(where, tool, self._options, self._spawn)
+        self._room = self._room or asyncio.Semaphore(2 * self._options.max_servers)
+        return RemoteServer(where, tool, self._options, self._spawn, self._room)
 
     def _list(self, label: str, known: _Known) -> None:
         item = Item({"id": self._state.new_item_id(), "type": "mcp_list_tools", "server_label": label, "tools": []})
         self._put(item)
         self._state.emit(ev.McpListToolsInProgress(item_id=item.id))
-        self._spawn(self._listed(known, item))
+        known.item_id = item.id
+        known.listing = self._spawn(self._listed(known, item))
+
+    def _forget(self, known: _Known) -> None:
+        """The session does not name it any more: nothing goes on for it."""
+        known.server.close()
+        if known.listing is not None:
+            known.listing.cancel()
+        if known.status == "in_progress" and known.item_id in self._state.history:
+            self._state.emit(ev.McpListToolsFailed(item_id=known.item_id))
 
     async def _listed(self, known: _Known, item: Item) -> None:
         try:
@@ -123,8 +136,8 @@ class McpSide:
 
     # ---- calls
 
-    def call(self, run: ResponseRun, call: McpCall) -> None:
-        """The brain calls a tool in a response."""
+    async def call(self, run: ResponseRun, call: McpCall) -> None:
+        """The brain calls a tool in a response. One out of band waits for the result: the conversation gets none."""
         if run.over:
             return
         refused = self._refused(call, run.settings.config)
@@ -138,16 +151,17 @@ class McpSide:
         index = run.place_of(item)
         self._state.emit(ev.ResponseMcpCallInProgress(item_id=item.id, output_index=index))
         try:
-            output = self._at_once(call, refused)
-        except McpFailure as failure:
-            self._answer(item, index, failure)
-        else:
-            if output is None:
+            outcome = self._at_once(call, refused)
+            if outcome is None and run.settings.conversation_id is not None:
                 run.close_item(item)
                 self._begin(item, call, index)
                 return
-            self._answer(item, index, output)
-        run.close_item(item, settled=True)
+            outcome = await self._counted(call) if outcome is None else outcome
+        except McpFailure as failure:
+            outcome = failure
+        if not run.over:
+            self._answer(item, index, outcome)
+            run.close_item(item, settled=True)
 
     def check_answer(self, item: Item) -> None:
         """Refuse an answer to what was not asked."""
@@ -179,27 +193,31 @@ class McpSide:
         self._state.emit(ev.ResponseMcpCallInProgress(item_id=made.id, output_index=0))
         self._begin(made, call, 0)
 
-    def _at_once(self, call: McpCall, refused: McpFailure | None) -> str | None:
+    def _at_once(self, call: McpCall, refused: McpFailure | None) -> str | McpFailure | None:
         """What is known without waiting. Raises McpFailure."""
         if refused is not None:
             raise refused
         return self._known[call.server].server.at_once(call)
 
     def _begin(self, item: Item, call: McpCall, index: int) -> None:
-        self._calls += 1
         self._spawn(self._later(item, call, index))
 
     async def _later(self, item: Item, call: McpCall, index: int) -> None:
         outcome: str | McpFailure
         try:
-            outcome = await self._asked(call)
+            outcome = await self._counted(call)
         except McpFailure as failure:
             outcome = failure
-        finally:
-            self._calls -= 1
         if item.id in self._state.history:
             self._answer(item, index, outcome)
             self._settled(item)
+
+    async def _counted(self, call: McpCall) -> str:
+        self._calls += 1
+        try:
+            return await self._asked(call)
+        finally:
+            self._calls -= 1
 
     async def _asked(self, call: McpCall) -> str:
         if (refused := self._refused(call, self._state.config)) is not None:  # the session may be another by now

@@ -64,12 +64,23 @@ class _Line:
 
 
 class RemoteServer:
-    """See `McpServer`. `declared` is the session's tool, with its secrets; `spawn` starts a task of the session."""
+    """See `McpServer`. `declared` is the session's tool, with its secrets; `spawn` starts a task of the session, and
+    `room` bounds the session's connections.
+    """
 
-    def __init__(self, target: Target, declared: Mapping[str, Any], options: McpOptions, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        target: Target,
+        declared: Mapping[str, Any],
+        options: McpOptions,
+        spawn: Spawn,
+        room: asyncio.Semaphore,
+    ) -> None:
         self._target = target
         self._options = options
         self._spawn = spawn
+        self._room = room
+        self._holding: asyncio.Task[None] | None = None
         self._headers = headers(declared)
         self._secrets = tuple(secrets_in(declared))
         self._token = tuple(secrets_in({"authorization": declared.get("authorization") or ""}))
@@ -104,7 +115,9 @@ class RemoteServer:
         """See `McpServer`."""
         self._closed = True
         if self._line is not None:
-            self._line.stop.set()
+            self._line.drop()
+        if self._holding is not None and self._line is not None and not self._line.ready.done():
+            self._holding.cancel()
 
     # ---- what is asked
 
@@ -191,7 +204,7 @@ class RemoteServer:
                     raise protocol_error("This MCP server does not belong to the session any more.")
                 await self._judge_addresses()
                 self._line = _Line()
-                self._spawn(self._hold(self._line))
+                self._holding = self._spawn(self._hold(self._line))
             line = self._line
         await asyncio.wait([line.ready])
         if (error := line.ready.exception()) is not None:
@@ -217,7 +230,8 @@ class RemoteServer:
         exchange.set(asked)
         failure = protocol_error("The MCP server closed the connection.")
         try:
-            await self._either(line, asked)
+            async with self._room:
+                await self._either(line, asked)
         except McpFailure as told:
             failure = told
         except Exception as error:  # also groups: what a stranger's server may do has no end

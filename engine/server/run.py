@@ -102,6 +102,7 @@ class ResponseRun:
         self._audio_size = 0  # bytes sent
         self._said: list[str] = []  # deltas of the open part
         self._said_size = 0  # characters
+        self._mcp_call: Item | None = None  # the call of an MCP server's tool that is open
         self._calls: dict[str, _OpenCall] = {}  # by item id; as many as the brain opens at once
 
     @property
@@ -223,6 +224,7 @@ class ResponseRun:
         self._emit(ev.ResponseMcpCallArgumentsDone(**where, arguments=arguments))
         item.wire["arguments"] = arguments
         self.usage.output_text += text_tokens(name) + text_tokens(arguments)
+        self._mcp_call = item
         return item
 
     def place_of(self, item: Item) -> int:
@@ -231,6 +233,7 @@ class ResponseRun:
 
     def close_item(self, item: Item, *, settled: bool = False) -> None:
         """The response is done with a call; the conversation has it whole only when it is `settled`."""
+        self._mcp_call = None
         if settled:
             self._done(item, "completed")
         else:
@@ -275,6 +278,10 @@ class ResponseRun:
         self._close_message(whole)
         for item_id in tuple(self._calls):
             self.end_call(item_id, whole)
+        if (item := self._mcp_call) is not None:
+            item.wire["error"] = {"type": "tool_execution_error", "message": "The response ended before the call."}
+            self._emit(ev.ResponseMcpCallFailed(item_id=item.id, output_index=self.place_of(item)))
+            self._done(item, whole)
         self.over = True
         self.status = status
         self.usage.output_audio = output_audio_tokens(self.audio_ms)

@@ -63,7 +63,7 @@ class Speaker:
         options: ServerOptions,
         speed: float,
         room: Callable[[], Awaitable[None]],
-        call_mcp: Callable[[ResponseRun, McpCall], None],
+        call_mcp: Callable[[ResponseRun, McpCall], Awaitable[None]],
     ) -> None:
         self._run = run
         self._left = False  # the response is over: what the brain still says has no hearer
@@ -140,7 +140,7 @@ class Speaker:
             self._run.function_call(step.name, step.arguments, step.call_id)
         elif isinstance(step, McpCall):
             self._flush()
-            self._call_mcp(self._run, step)
+            await self._call_mcp(self._run, step)
         elif isinstance(step, _Piece) and step.samples is not None:
             await self._speak(step.words, step.samples)
         elif isinstance(step, _Piece):

@@ -85,15 +85,21 @@ class Shopper:
         self.client = client
         self.brain = brain
 
-    async def listed(self, *tools: dict[str, Any]) -> list[str]:
-        """Name servers; the names of the last one's tools, or [] when it could not be asked."""
-        seen = len(self.client.events)
-        updated = await self.client.update(output_modalities=["text"], tools=list(tools))
+    async def listed(self, server: dict[str, Any]) -> list[str]:
+        """Name a server that is new; the names of its tools, or [] when it could not be asked."""
+        client = self.client
+        updated = await client.update(output_modalities=["text"], tools=[server])
         assert updated["type"] == "session.updated", updated
-        end = await self.client.next("mcp_list_tools.completed", "mcp_list_tools.failed", after=seen)
+        begun = await client.next("mcp_list_tools.in_progress", after=client.position(updated))
+        place = client.position(begun)
+        while True:
+            end = await client.next("mcp_list_tools.completed", "mcp_list_tools.failed", after=place)
+            place = client.position(end) + 1
+            if end["item_id"] == begun["item_id"]:
+                break
         if end["type"].endswith("failed"):
             return []
-        done = await self.client.next("conversation.item.done", after=self.client.position(end))
+        done = await client.next("conversation.item.done", after=place)
         return [each["name"] for each in done["item"]["tools"]]
 
     async def answered(self, **response: Any) -> dict[str, Any]:
@@ -211,7 +217,9 @@ class Hostile:
 
 
 @asynccontextmanager
-async def hostile(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[Hostile]:
+async def hostile(
+    handler: Handler, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Hostile]:
     """Serve it on loopback, in a thread: its tasks are not the session's."""
     peer = Hostile(handler)
     loop = asyncio.new_event_loop()
@@ -219,7 +227,7 @@ async def hostile(handler: Handler, context: ssl.SSLContext | None = None) -> As
     thread.start()
 
     async def start() -> asyncio.Server:
-        return await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=context)
+        return await asyncio.start_server(peer.serve, host, 0, ssl=context)
 
     async def stop() -> None:
         server.close()

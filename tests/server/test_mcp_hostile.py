@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import ssl
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 import trustme
 
 from engine.server import ServerOptions
+from engine.server.mcp_hosts import entry, target
 from engine.server.mcp_options import McpOptions
 
 from .mcp_world import (
@@ -33,6 +36,11 @@ from .mcp_world import (
 )
 
 need_mcp()
+
+import httpx2  # noqa: E402
+
+from engine.server.mcp_http import Exchange, PinnedTransport, exchange, http_client  # noqa: E402
+from engine.server.mcp_remote import RemoteServer  # noqa: E402
 
 ASK = call("ask")
 BOUNDS: dict[str, Any] = {"list_s": 20.0, "call_s": 20.0, "max_receive_bytes": 100_000}
@@ -458,6 +466,67 @@ def test_the_certificate_is_that_of_the_name(name: str, trusted: bool, names: li
     run(main)
 
 
+def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async def welcome(request: Request, writer: asyncio.StreamWriter) -> None:
+            honest(request, writer)
+
+        async with hostile(welcome) as peer, hostile(welcome) as proxy:
+            for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+                monkeypatch.setenv(name, proxy.url(""))
+            async with shopping(options(peer.url(), **BOUNDS)) as shopper:
+                assert await shopper.listed(tool(peer.url())) == ["ask"]
+            assert not proxy.requests
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/", "https://127.0.0.1:8/", "http://localhost:8/", "http://127.0.0.1:8@evil.example/"]
+)
+def test_the_transport_goes_to_its_origin_alone(url: str) -> None:
+    """Whatever the package above asks for."""
+    asked: list[str] = []
+
+    class Network(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            asked.append(str(request.url))
+            return httpx2.Response(200, content=b"{}")
+
+    async def main() -> None:
+        where = target("http://127.0.0.1:8/mcp", [entry("127.0.0.1:8")])
+        transport = PinnedTransport(
+            where, [ip_address("127.0.0.1")], inner=Network(), allowance=1000, streams=False, on_end=lambda: None
+        )
+        now = Exchange(asyncio.get_running_loop().time() + 10)
+        exchange.set(now)
+        async with http_client(transport, {}) as http:
+            assert (await http.post(where.url)).status_code == 200
+            assert (await http.post(url)).status_code == 502
+            assert now.failure is not None and "another origin" in str(now.failure)
+        assert asked == ["http://127.0.0.1:8/mcp"]
+
+    run(main)
+
+
+def test_ipv6() -> None:
+    async def main() -> None:
+        async def welcome(request: Request, writer: asyncio.StreamWriter) -> None:
+            honest(request, writer)
+
+        async with hostile(welcome, host="::1") as peer:
+            url = f"http://[::1]:{peer.port}/mcp"
+            async with shopping(options(url, **BOUNDS)) as shopper:
+                assert await shopper.listed(tool(url)) == ["ask"]
+            assert peer.requests[0].headers["host"] == f"[::1]:{peer.port}"
+
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6 loopback: {error}")
+    run(main)
+
+
 # ---- SSE
 
 
@@ -508,6 +577,55 @@ def test_sse_that_never_answers(then: str) -> None:
     run(main)
 
 
+def test_sse_that_floods_an_idle_session_is_left() -> None:
+    """Between two requests there is one allowance; the next call connects anew."""
+
+    async def main() -> None:
+        connections = 0
+        streams: dict[str, asyncio.StreamWriter] = {}
+
+        async def floods_later(request: Request, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            if request.method == "GET":
+                connections += 1
+                streams["now"] = writer
+                writer.write(head(200, "text/event-stream") + b"event: endpoint\ndata: /post\n\n")
+                await writer.drain()
+                await asyncio.Event().wait()
+            elif request.path != "/post":
+                answer(writer, b"", 405)
+            else:
+                answer(writer, b"", 202)
+                spoken = Spoken()
+                honest(request, spoken)  # type: ignore[arg-type]
+                if "id" in request.rpc:
+                    streams["now"].write(b"event: message\ndata: " + spoken.body + b"\n\n")
+                if request.rpc["method"] == "tools/list" and connections == 1:
+                    while not streams["now"].is_closing():
+                        streams["now"].write(b": nothing\n" * 1000)
+                        await streams["now"].drain()
+                        await asyncio.sleep(0)
+
+        async with hostile(floods_later) as peer:
+            async with shopping(options(peer.url(), **BOUNDS), ASK) as shopper:
+                assert await shopper.listed(tool(peer.url("/sse"))) == ["ask"]
+                await peer.until(lambda: peer.open <= 1)
+                assert (await shopper.answered())["output"] == "said"
+            assert connections == 2
+
+    run(main)
+
+
+class Spoken:
+    """Takes what would be an HTTP answer."""
+
+    body = b""
+
+    def write(self, data: bytes) -> None:
+        """The last part is the body."""
+        self.body = data.partition(b"\r\n\r\n")[2]
+
+
 # ---- the end
 
 
@@ -529,6 +647,43 @@ def test_a_connection_that_is_lost_is_made_again_for_the_next_call() -> None:
                 assert (await shopper.answered())["output"] == "said"
 
     run(main)
+
+
+def test_tools_that_change_all_the_time_hold_no_crowd_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each update ends what the one before began; what is still being closed is counted."""
+    held, most = 0, 0
+    over = RemoteServer._over
+
+    async def counted(self: RemoteServer, *how: Any) -> None:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        try:
+            await over(self, *how)
+        finally:
+            held -= 1
+
+    async def lingers(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.rpc.get("method") == "tools/list" and "last" not in request.path:
+            await asyncio.Event().wait()
+        honest(request, writer)
+
+    async def main() -> None:
+        async with hostile(lingers) as peer:
+            settings = options(peer.url(), max_servers=1, **BOUNDS)
+            async with shopping(settings) as shopper:
+                for number in range(60):
+                    await shopper.client.update(tools=[tool(peer.url(f"/mcp?{number}"))])
+                    if number % 20 == 0:
+                        asked = number // 20
+                        await peer.until(lambda asked=asked: len(peer.asked("tools/list")) > asked)  # type: ignore[misc]
+                assert await shopper.listed(tool(peer.url("/mcp?last"))) == ["ask"]
+                assert len(shopper.client.of("mcp_list_tools.failed")) == 60
+            await peer.until(lambda: peer.open == 0)
+
+    monkeypatch.setattr(RemoteServer, "_over", counted)
+    run(main)
+    assert 1 <= most <= 2
 
 
 def test_a_session_that_ends_leaves_no_connection_and_says_goodbye() -> None:

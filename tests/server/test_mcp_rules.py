@@ -210,6 +210,64 @@ def test_a_tool_is_not_called_before_it_is_listed() -> None:
     run(main)
 
 
+def aside(call: McpCall) -> tuple[Says, dict[str, Any]]:
+    """A brain that makes this call, and the tool of its server."""
+    brain = Says([call])
+    brain.mcp_servers = Script(SCRIPT).mcp_servers  # type: ignore[attr-defined]
+    return brain, {"type": "mcp", "server_label": "wiki", "server_url": URL, "require_approval": "never"}
+
+
+@pytest.mark.parametrize("delay", [0.0, 3.0])
+def test_a_response_out_of_band_has_the_result_in_its_output(delay: float) -> None:
+    """The conversation would have no place for it."""
+
+    async def main() -> None:
+        brain, tool = aside(McpCall("wiki", "ask", output="wet", delay=delay))
+        async with session(brain) as client:
+            await client.update(tools=[tool])
+            await client.next("mcp_list_tools.completed")
+            await client.send("response.create", response={"conversation": "none"})
+            (item,) = (await client.next("response.done"))["response"]["output"]
+            assert item["output"] == "wet"
+            assert [each["item"]["type"] for each in client.of("conversation.item.added")] == ["mcp_list_tools"]
+            types = client.types()
+            assert types.index("response.mcp_call.completed") < types.index("response.output_item.done")
+
+    run(main)
+
+
+def test_a_response_out_of_band_that_is_cancelled_ends_its_call() -> None:
+    async def main() -> None:
+        brain, tool = aside(McpCall("wiki", "ask", output="wet", delay=30.0))
+        async with session(brain) as client:
+            await client.update(tools=[tool])
+            await client.next("mcp_list_tools.completed")
+            await client.send("response.create", response={"conversation": "none"})
+            await client.next("response.mcp_call.in_progress")
+            response_id = client.of("response.created")[0]["response"]["id"]
+            await client.send("response.cancel", response_id=response_id)
+            done = await client.next("response.done")
+            (item,) = done["response"]["output"]
+            assert done["response"]["status"] == "cancelled" and item["error"]["type"] == "tool_execution_error"
+            wanted = ["response.mcp_call.failed", "response.output_item.done", "response.done"]
+            assert [each for each in client.types() if each in wanted] == wanted
+
+    run(main)
+
+
+def test_a_server_that_is_taken_back_while_it_is_asked_fails() -> None:
+    """Every listing that begins also ends."""
+
+    async def main() -> None:
+        async with session(Script({**SCRIPT, "mcp": {"wiki": {"delay": 100}}})) as client:
+            await client.update(tools=[{"type": "mcp", "server_label": "wiki", "server_url": URL}])
+            await client.update(tools=[])
+            failed = await client.next("mcp_list_tools.failed")
+            assert failed["item_id"] == client.of("mcp_list_tools.in_progress")[0]["item_id"]
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
