@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from engine.errors import ConfigError
 from engine.server import ServerOptions
-from engine.server.responders import Audio, Part, Say, Stop, Text, ToolCall, ToolCallDelta
+from engine.server.responders import Audio, Part, Say, Script, Stop, Text, ToolCall, ToolCallDelta
 from tests.audio.test_stretch import voiced
 from tests.server.harness import Client, Event, Says, run, session
 
@@ -154,3 +155,24 @@ def test_no_response_is_longer_than_its_max_output_tokens(limit: int, modality: 
             assert ended["usage"]["output_token_details"]["audio_tokens"] == -(-audio_ms // 50)
 
     run(scene)
+
+
+def test_a_script_lets_arguments_come_bit_by_bit() -> None:
+    async def scene() -> None:
+        first = {"call": {"name": "look", "arguments": {"where": "in the kitchen"}, "call_id": "c1", "seconds": 2}}
+        second = {"call": {"name": "go", "seconds": 0.5}}
+        async with session(Script({"default": [first, second]})) as client:
+            await client.send("response.create")
+            await asyncio.sleep(1.0)
+            assert 0 < len(arguments(client, "c1")) < len('{"where": "in the kitchen"}')
+            ended = (await client.next("response.done"))["response"]
+            assert [call["arguments"] for call in ended["output"]] == ['{"where": "in the kitchen"}', "{}"]
+            assert arguments(client, "c1") == '{"where": "in the kitchen"}'
+            assert len({call["call_id"] for call in ended["output"]}) == 2
+
+    run(scene)
+
+
+def test_a_script_says_where_its_seconds_are_wrong() -> None:
+    with pytest.raises(ConfigError, match=r"default\[0\].call.seconds is -1"):
+        Script({"default": [{"call": {"name": "look", "seconds": -1}}]})

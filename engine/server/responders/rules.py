@@ -6,7 +6,7 @@
           - say: "Hello. What can I do for you?"
       - match: {text: "weather|rain"}      # a regular expression searched in what the user wrote or said, case ignored
         do:
-          - call: {name: get_weather, arguments: {city: Paris}}
+          - call: {name: get_weather, arguments: {city: Paris}}   # seconds: 1.5 lets the arguments come bit by bit
       - match: {tool: get_weather, output: "rain"}
         do:
           - delay: 0.3                     # seconds
@@ -51,7 +51,15 @@ class Delay:
     seconds: float
 
 
-Step = Say | Text | ToolCall | McpCall | Delay | Fail | Stop
+@dataclass(frozen=True, slots=True)
+class SlowCall:
+    """A function call whose arguments take so many seconds to come."""
+
+    call: ToolCall
+    seconds: float
+
+
+Step = Say | Text | ToolCall | SlowCall | McpCall | Delay | Fail | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +187,7 @@ def _step(data: Any, place: Place) -> Step:
     kind, value = next(iter(data.items()))
     at = place.at(kind)
     if kind == "delay":
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DELAY_S:
-            raise at.error(f"is {value!r}: use seconds from 0 to {MAX_DELAY_S:.0f}")
-        return Delay(float(value))
+        return Delay(_seconds(value, at))
     if kind == "call":
         return _call(value, at)
     if kind == "mcp":
@@ -197,17 +203,23 @@ def _step(data: Any, place: Place) -> Step:
     return Say(value) if kind == "say" else Text(value)
 
 
-def _call(value: Any, place: Place) -> ToolCall:
+def _seconds(value: Any, place: Place) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DELAY_S:
+        raise place.error(f"is {value!r}: use seconds from 0 to {MAX_DELAY_S:.0f}")
+    return float(value)
+
+
+def _call(value: Any, place: Place) -> ToolCall | SlowCall:
     if isinstance(value, str):
         return ToolCall(value)
-    fields(value, ("name", "arguments", "call_id"), place)
+    fields(value, ("name", "arguments", "call_id", "seconds"), place)
     name, arguments = value.get("name"), value.get("arguments", {})
     if not isinstance(name, str) or not name:
         raise place.at("name").error("must be the name of a function")
     # A text goes out as it is, so that a test can send broken JSON.
-    return ToolCall(
-        name, arguments if isinstance(arguments, str) else json.dumps(arguments), str(value.get("call_id", ""))
-    )
+    arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    call = ToolCall(name, arguments, str(value.get("call_id", "")))
+    return SlowCall(call, _seconds(value["seconds"], place.at("seconds"))) if "seconds" in value else call
 
 
 def _fail(value: Any, place: Place) -> Fail:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.server.recognisers.base import Heard
 from engine.server.responders import yamlfile
-from engine.server.responders.base import Part, Say, Text, Turn
-from engine.server.responders.rules import Delay, Rules, Step, parse
+from engine.server.responders.base import Part, Say, Text, ToolCallDelta, Turn
+from engine.server.responders.rules import Delay, Rules, SlowCall, Step, parse
 
 if TYPE_CHECKING:
     from engine.server.mcp_servers import McpTools
 
+PIECE = 8
+"""Characters of arguments that come bit by bit."""
 _WORD = re.compile(r"\{(text|turn|tool|output)\}")
 
 
@@ -65,13 +67,24 @@ async def carry_out(steps: Sequence[Step], turn: Turn) -> AsyncIterator[Part]:
         "tool": last.name if last else "",
         "output": last.output if last else "",
     }
-    for step in steps:
+    for number, step in enumerate(steps):
         if isinstance(step, Delay):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, Say | Text):
             yield type(step)(_fill(step.text, words))
+        elif isinstance(step, SlowCall):
+            async for piece in _pieces(step, number):
+                yield piece
         else:
             yield step
+
+
+async def _pieces(slow: SlowCall, index: int) -> AsyncIterator[ToolCallDelta]:
+    call = slow.call
+    pieces = [call.arguments[start : start + PIECE] for start in range(0, len(call.arguments), PIECE)] or [""]
+    for piece in pieces:
+        yield ToolCallDelta(piece, call.name, call.call_id, index)
+        await asyncio.sleep(slow.seconds / len(pieces))
 
 
 def _fill(text: str, words: Mapping[str, str]) -> str:
