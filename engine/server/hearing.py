@@ -15,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from engine.errors import EngineError
 from engine.realtime import events as ev
+from engine.server.formats import Samples
 from engine.server.items import Item
 from engine.server.recognisers.base import Heard, Recogniser, Spoken
 from engine.server.state import SessionState
@@ -58,6 +59,10 @@ class Hearing:
         self._recognising = 0
         self._pending = 0
         self._live_words = 0  # of the turn that is not committed yet
+        self.words_so_far = ""
+        """Words of the turn that is not committed yet, known in its present pause; "" while there are none."""
+        self._pause = 0  # counts pauses, so that words which come too late are not those of the next one
+        self._guessing: asyncio.Task[None] | None = None
 
     def use(self, brain: object) -> None:
         """The brain whose words count from now on."""
@@ -73,6 +78,25 @@ class Hearing:
         if heard is not None and not heard.failure:
             self._more(item_id, heard, int(buffered_ms // WORD_MS))
 
+    def paused(self, samples: Callable[[], Samples]) -> None:
+        """An open turn is silent for a moment, and whether it is over may depend on its words. With transcription on,
+        `words_so_far` will have them: a recogniser's as soon as it is done, one such guess at a time.
+        """
+        self._pause += 1
+        self.words_so_far = ""
+        if self._model() is None:
+            return
+        heard = self._brain.heard(self._number + 1) if self._brain is not None else None
+        if heard is not None:
+            self.words_so_far = heard.text
+        elif self._recogniser is not None and (self._guessing is None or self._guessing.done()):
+            self._guessing = self._spawn(self._guess(self._recogniser, samples(), self._pause))
+
+    async def _guess(self, recogniser: Recogniser, samples: Samples, pause: int) -> None:
+        heard = await self._transcribed(recogniser, samples)
+        if pause == self._pause:
+            self.words_so_far = heard.text
+
     def cleared(self) -> None:
         """The sound was thrown away, and what was written of it."""
         self._live_words = 0
@@ -82,6 +106,7 @@ class Hearing:
         they are due.
         """
         self._number += 1
+        self._pause += 1
         written, self._live_words = self._live_words, 0
         heard = self._brain.heard(self._number) if self._brain is not None else None
         item.understood = heard.text if heard is not None else ""
@@ -132,11 +157,14 @@ class Hearing:
     async def _asked(self, recogniser: Recogniser, item: Item) -> Heard:
         if any(clip.dropped for clip in item.clips.values()):
             return Heard(failure="The audio of this item is not kept any more, so there is no transcript.")
+        return await self._transcribed(recogniser, item.samples())
+
+    async def _transcribed(self, recogniser: Recogniser, samples: Samples) -> Heard:
         hints = self._state.config["audio"]["input"]["transcription"] or {}
         try:
             async with asyncio.timeout(self._state.options.recognise_s):
                 return await recogniser.transcribe(
-                    item.samples(), language=hints.get("language"), prompt=hints.get("prompt") or ""
+                    samples, language=hints.get("language"), prompt=hints.get("prompt") or ""
                 )
         except TimeoutError:
             limit = self._state.options.recognise_s

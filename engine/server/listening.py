@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from engine.realtime import events as ev
 from engine.realtime import problems
 from engine.server.answering import Answering
 from engine.server.hearing import Hearing
-from engine.server.input_audio import InputAudio, SpeechDetector, SpeechStarted
+from engine.server.input_audio import InputAudio, SpeechDetector, SpeechPaused, SpeechStarted
 from engine.server.items import user_audio
+from engine.server.judging import Judging
 from engine.server.refusal import Refusal
 from engine.server.state import SessionState
 from engine.server.turns import TurnSettings
@@ -39,24 +40,29 @@ class Listening:
             limit_bytes=state.options.retained_bytes,
             history_ms=state.options.idle_history_ms,
         )
+        self._judging = Judging(state, hearing, self._buffer)
         self._item_id: str | None = None  # announced with speech_started, used by the commit that follows
         self._overflow_told = 0  # dropped bytes when the client was told; it is told once per session
         self._idle_timer: asyncio.TimerHandle | None = None
         answering.on_busy = self.disarm
         answering.on_idle = self.arm
 
-    def append(self, audio: bytes) -> Iterator[None]:
-        """Write audio. Yields after every slice, so that a huge append does not hold the loop; run it to its end."""
+    def append(self, audio: bytes) -> Iterator[Awaitable[None] | None]:
+        """Write audio. Yields after every slice, so that a huge append does not hold the loop, and what must be waited
+        for before the rest of it is listened to; run it to its end.
+        """
         for start in range(0, max(len(audio), 1), 65536):
             for happening in self._buffer.append(audio[start : start + 65536]):
                 if isinstance(happening, SpeechStarted):
                     self._speech_started(happening.start_ms)
+                elif isinstance(happening, SpeechPaused):
+                    yield from self._judging.paused(happening.silence_ms)
                 else:
                     self._speech_stopped(happening.end_ms, happening.audio)
             self._tell_overflow()
             if self._state.turn_detection is None:
                 self._hear_growing()
-            yield
+            yield None
 
     def commit(self) -> None:
         """input_audio_buffer.commit. Raises ProtocolError below 100 ms; the buffer is kept then."""
@@ -87,6 +93,7 @@ class Listening:
         self._buffer.set_format(self._state.input_format)
         was_speaking = self._buffer.speaking
         self._buffer.configure(self._turn_settings())
+        self._buffer.reduce_noise(self._state.config["audio"]["input"]["noise_reduction"])
         if was_speaking and not self._buffer.speaking:
             self._item_id = None
         if self._idle_timeout_ms() is None:

@@ -10,6 +10,7 @@ from engine.realtime.ledger import MAX_OUT_OF_BAND
 from engine.server.faults import Faults
 from engine.server.mcp_options import McpOptions
 from engine.server.traces.base import Trace
+from engine.server.turnend import TurnEnd
 
 INSTRUCTIONS = "You are a helpful voice assistant. Answer briefly and in the language of the user."
 
@@ -85,6 +86,8 @@ class ServerOptions:
     """Responses one session may have (1 to 10^9); one more fails with rate_limit_exceeded. The default is no limit."""
     tokens_per_minute: int = 100_000_000
     """Tokens one session may read and write (1 to 10^12); likewise."""
+    turn_end: TurnEnd | None = None
+    """Judges for semantic_vad whether a talker is done; None: the model inside, from prosody (`Prosody`)."""
     mcp: McpOptions = field(default_factory=McpOptions)
     """Real MCP servers: which may be reached, and their bounds."""
     trace: Trace[Any] | None = None

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import copy_context
 from typing import Any
@@ -77,7 +77,7 @@ async def serve_connection(
     closed after it. Returns when the connection has ended, whatever the reason; no task is left behind.
     """
     voice, recogniser = voice_of(responder) or voice or best_voice(), ears_of(responder) or recogniser
-    ready = readiness or Readiness(responder, recogniser, voice)
+    ready = readiness or Readiness(responder, recogniser, voice, options.turn_end if options else None)
     actor = Session(
         connection,
         responder=responder,
@@ -135,7 +135,8 @@ class Session:
         self._outbox = Outbox(options.send_queue_bytes)
         self._way_out = Faulty(options.faults, self._queue)
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
-        self._handling = False  # the reader has a message in its hands
+        self._handling = 0  # messages that are being obeyed and wait for something, here or in the reader
+        self._finishing: asyncio.Task[None] | None = None  # a message begun in the moment it arrived
         self._opened = asyncio.Event()  # session.created is queued: from now on events are obeyed
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
@@ -274,12 +275,13 @@ class Session:
                 self._connection.deliver(lambda data: context.run(self._at_once, data))
             while not self._ended.done():
                 data = await self._connection.receive()
-                self._handling = True  # what arrives meanwhile waits for its turn
+                self._handling += 1  # what arrives meanwhile waits for its turn
                 await self._opened.wait()
-                for number, _ in enumerate(self._steps(data)):
-                    if number:
-                        await asyncio.sleep(0)  # other sessions go on between the slices of a huge append
-                self._handling = False
+                if self._finishing is not None:
+                    await asyncio.wait({self._finishing})
+                    self._finishing = None
+                await self._obey(self._steps(data))
+                self._handling -= 1
         except ConnectionLost as lost:
             self.end(lost.code, lost.reason)
 
@@ -288,15 +290,34 @@ class Session:
         if self._handling or len(data) > AT_ONCE_BYTES or self._ended.done() or not self._opened.is_set():
             return False
         try:
-            for _ in self._steps(data):
-                pass
+            steps = self._steps(data)
+            for work in steps:
+                if work is not None:
+                    self._handling += 1
+                    self._finishing = self._spawn(self._finish(steps, work))
+                    break
         except Exception:
             _log.exception("session %s failed", self.id)
             self.end(1011, "the server failed")
         return True
 
-    def _steps(self, data: bytes | str) -> Iterator[None]:
-        """Obey one message; yields after each slice of a huge append. Run it to its end before the next."""
+    async def _finish(self, steps: Iterator[Awaitable[None] | None], work: Awaitable[None]) -> None:
+        """The rest of a message that was begun in the moment it arrived and has to wait for something."""
+        await work
+        await self._obey(steps)
+        self._handling -= 1
+
+    async def _obey(self, steps: Iterator[Awaitable[None] | None]) -> None:
+        for number, work in enumerate(steps):
+            if work is not None:
+                await work
+            elif number:
+                await asyncio.sleep(0)  # other sessions go on between the slices of a huge append
+
+    def _steps(self, data: bytes | str) -> Iterator[Awaitable[None] | None]:
+        """Obey one message; yields after each slice of a huge append, and what must be waited for before the rest. Run
+        it to its end before the next.
+        """
         try:
             event = wire.decode(data if self._beta is None else self._beta.incoming(data), Role.CLIENT)
         except RemoteProtocolError as problem:

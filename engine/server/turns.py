@@ -7,8 +7,9 @@ single hop of speech.
 
 While a turn is open the threshold is lower (by 0.15, but not under half), so that a trailing syllable does not end it.
 
-semantic_vad is accepted and, until prosody is judged, is a silence window by eagerness: low 1500 ms, medium and auto
-800 ms, high 500 ms, all within the documented caps of 8, 4 and 2 s.
+With semantic_vad the window is the longest wait of the eagerness (8, 4 or 2 s), and a pause is told of: once it has
+lasted JUDGE_MS, and every JUDGE_AGAIN_MS from then on. Whoever judges it (`turnend`) may shorten the window for this
+pause with `end_after`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 HOP_MS = 10
-SEMANTIC_SILENCE_MS = {"low": 1500, "medium": 800, "auto": 800, "high": 500}
+LONGEST_WAIT_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
+"""semantic_vad: after so much silence a turn is over, whatever was judged."""
 SEMANTIC_PREFIX_MS = 300
+JUDGE_MS = 160
+JUDGE_AGAIN_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,15 @@ class TurnSettings:
     prefix_ms: int = 300
     silence_ms: int = 500
     least_speech_ms: int = 100
+    eagerness: str | None = None
+    """That of semantic_vad; None: silence alone ends a turn."""
 
     @classmethod
     def of(cls, turn_detection: Mapping[str, Any], least_speech_ms: int) -> TurnSettings:
         """From the effective `turn_detection` object of a session."""
         if turn_detection["type"] == "semantic_vad":
-            silence_ms = SEMANTIC_SILENCE_MS[turn_detection["eagerness"]]
-            return cls(0.5, SEMANTIC_PREFIX_MS, silence_ms, least_speech_ms)
+            eagerness = turn_detection["eagerness"]
+            return cls(0.5, SEMANTIC_PREFIX_MS, LONGEST_WAIT_MS[eagerness], least_speech_ms, eagerness)
         return cls(
             turn_detection["threshold"],
             turn_detection["prefix_padding_ms"],
@@ -69,6 +75,13 @@ class Stopped:
     end_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The talker has been silent for `silence_ms`: time to judge whether they are done."""
+
+    silence_ms: int
+
+
 class TurnDetector:
     """Feed `step` one probability per 10 ms."""
 
@@ -78,20 +91,26 @@ class TurnDetector:
         self._recent = 0  # a bit per hop of the window, 1: speech; the newest is the lowest
         self._window = (1 << settings.window_hops) - 1
         self._silent_hops = 0
+        self._end_ms: int | None = None  # of silence, for the pause under way only
 
     def configure(self, settings: TurnSettings) -> None:
         """Use other settings from the next hop on; an open turn stays open."""
         self.settings = settings
+        self._end_ms = None
         self._window = (1 << settings.window_hops) - 1
         self._recent &= self._window
 
     def reset(self) -> None:
         """Nobody speaks, nothing was heard."""
         self.speaking = False
-        self._silent_hops = 0
+        self._silent_hops, self._end_ms = 0, None
         self._recent = 0
 
-    def step(self, probability: float, end_ms: int) -> Started | Stopped | None:
+    def end_after(self, silence_ms: int) -> None:
+        """Let this pause end the turn once it has lasted `silence_ms`, at most as long as without this."""
+        self._end_ms = silence_ms
+
+    def step(self, probability: float, end_ms: int) -> Started | Stopped | Paused | None:
         """Judge the hop that ends at `end_ms`."""
         return self._while_speaking(probability, end_ms) if self.speaking else self._while_idle(probability, end_ms)
 
@@ -107,13 +126,19 @@ class TurnDetector:
         self.speaking = True
         return Started(end_ms - hops_since_onset * HOP_MS)
 
-    def _while_speaking(self, probability: float, end_ms: int) -> Stopped | None:
-        threshold = self.settings.threshold
-        if probability >= max(threshold - 0.15, threshold / 2) and probability > 0:
-            self._silent_hops = 0
+    def _while_speaking(self, probability: float, end_ms: int) -> Stopped | Paused | None:
+        settings = self.settings
+        if probability >= max(settings.threshold - 0.15, settings.threshold / 2) and probability > 0:
+            self._silent_hops, self._end_ms = 0, None
             return None
         self._silent_hops += 1
-        if self._silent_hops * HOP_MS < self.settings.silence_ms:
-            return None
-        self.reset()
-        return Stopped(end_ms)
+        silence_ms = self._silent_hops * HOP_MS
+        if silence_ms >= settings.silence_ms or self._judged_over(silence_ms):
+            self.reset()
+            return Stopped(end_ms)
+        if settings.eagerness is not None and silence_ms >= JUDGE_MS and (silence_ms - JUDGE_MS) % JUDGE_AGAIN_MS == 0:
+            return Paused(silence_ms)
+        return None
+
+    def _judged_over(self, silence_ms: int) -> bool:
+        return self._end_ms is not None and silence_ms >= self._end_ms

@@ -119,7 +119,7 @@ class Server:
         self._detector = detector
         self._rng = rng
         self._server: SocketServer | None = None
-        self._readiness = Readiness(responder, recogniser, voice)
+        self._readiness = Readiness(responder, recogniser, voice, options.turn_end)
 
     async def start(self, host: str, port: int) -> None:
         """Bind and listen. Raises ConfigError when the address is not loopback or cannot be had."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engine.audio import AudioFormat, VoiceDetector
 from engine.server.formats import Encoder, decode_all
-from engine.server.input_audio import InputAudio, SpeechStarted, SpeechStopped
-from engine.server.turns import Started, Stopped, TurnDetector, TurnSettings
+from engine.server.input_audio import Happening, InputAudio, SpeechStarted, SpeechStopped
+from engine.server.turns import Paused, Started, Stopped, TurnDetector, TurnSettings
 from tests.server.harness import PCM, PCMU, silence, speech, wire
 
 LIMIT = 32 * 2**20
@@ -25,7 +25,7 @@ def buffer(
     return InputAudio(format, lambda: VoiceDetector(24000), settings=turns, limit_bytes=limit, history_ms=history_ms)
 
 
-def happenings(data: bytes, sizes: Sequence[int], format: AudioFormat = PCM) -> list[SpeechStarted | SpeechStopped]:
+def happenings(data: bytes, sizes: Sequence[int], format: AudioFormat = PCM) -> list[Happening]:
     """What a buffer says when the data come in pieces of these sizes, over and over."""
     audio, found, at, turn = buffer(format), [], 0, 0
     while at < len(data):
@@ -49,10 +49,10 @@ def test_any_cut_gives_the_same_turns(format: AudioFormat, sizes: tuple[int, ...
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=6))
-def test_any_drawn_cut_gives_the_same_turns(sizes: list[int]) -> None:
-    data = two_turns(PCM)
-    assert happenings(data, sizes) == happenings(data, [len(data)])
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=6), st.sampled_from(list(AudioFormat)))
+def test_any_drawn_cut_gives_the_same_turns(sizes: list[int], format: AudioFormat) -> None:
+    data = two_turns(format)
+    assert happenings(data, sizes, format) == happenings(data, [len(data)], format)
 
 
 def test_speech_silence_speech_in_one_append_is_two_turns() -> None:
@@ -165,7 +165,7 @@ def test_wire_round_trip_keeps_length_and_sound(format: AudioFormat) -> None:
 SPEECH, NOTHING = 1.0, 0.0
 
 
-def judge(probabilities: Sequence[float], turns: TurnSettings) -> list[Started | Stopped]:
+def judge(probabilities: Sequence[float], turns: TurnSettings) -> list[Started | Stopped | Paused]:
     detector = TurnDetector(turns)
     found = (detector.step(p, 10 * (n + 1)) for n, p in enumerate(probabilities))
     return [change for change in found if change is not None]
@@ -186,14 +186,3 @@ def judge(probabilities: Sequence[float], turns: TurnSettings) -> list[Started |
 )
 def test_least_speech_and_silence_rules(probabilities: list[float], expected: list[Started | Stopped]) -> None:
     assert judge(probabilities, TurnSettings()) == expected
-
-
-def test_semantic_vad_is_a_silence_window_by_eagerness() -> None:
-    windows = {
-        eagerness: TurnSettings.of({"type": "semantic_vad", "eagerness": eagerness}, 100).silence_ms
-        for eagerness in ("low", "medium", "auto", "high")
-    }
-    assert windows["low"] > windows["medium"] == windows["auto"] > windows["high"]
-    assert windows["low"] <= 8000
-    assert windows["medium"] <= 4000
-    assert windows["high"] <= 2000
