@@ -55,7 +55,8 @@ def serve_options(to: ArgumentParser) -> None:
     """`serve`."""
     to.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default), ::1 or localhost")
     to.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes any free one")
-    to.add_argument("--responder", metavar="NAME", default="echo", help="echo (default) or script:PATH")
+    to.add_argument("--responder", metavar="NAME", default="echo", help="the brain (default: echo); see below")
+    to.add_argument("--speech", metavar="FILE", help="YAML file with the recogniser and the voice")
     to.add_argument("--model", help="model of a session whose URL names none")
     to.add_argument("--instructions", metavar="TEXT", help="instructions of a session that sets none")
     to.add_argument("--voice", metavar="NAME", help="voice of a session that sets none (default: alloy)")

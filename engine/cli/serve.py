@@ -10,7 +10,9 @@ from typing import Any
 
 from engine import server
 from engine.errors import ConfigError
+from engine.server.recognisers import Recogniser
 from engine.server.traces import OpenTelemetryTrace, Trace, TraceFile
+from engine.server.voices import Voice
 
 
 async def run(options: Namespace) -> int:
@@ -26,13 +28,24 @@ async def run(options: Namespace) -> int:
     traces = {"trace": _trace(options), "trace_all": True, "trace_words": options.trace_words}
     settings = server.ServerOptions(**chosen, **traces, mcp=mcp)
     brain = server.responder(options.responder)
+    recogniser, voice = _speech(options.speech)
     with suppress(asyncio.CancelledError):  # a signal is how this command ends
-        async with server.serve(options.host, options.port, responder=brain, options=settings) as running:
+        async with server.serve(
+            options.host, options.port, responder=brain, options=settings, recogniser=recogniser, voice=voice
+        ) as running:
             gc.collect()
             gc.freeze()  # half of what a collection would look at, with a hundred sessions, is modules that stay
             print(f"listening on {running.url}", flush=True)
             await asyncio.get_running_loop().create_future()
     return 0
+
+
+def _speech(path: str | None) -> tuple[Recogniser | None, Voice | None]:
+    if path is None:
+        return None, None
+    from engine.server import speechfile  # not everybody pays for its imports
+
+    return speechfile.load(path)
 
 
 def _trace(options: Namespace) -> Trace[Any] | None:

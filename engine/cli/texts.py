@@ -67,8 +67,13 @@ Prints `listening on ws://HOST:PORT/v1/realtime` when clients may come. Loopback
 SIGTERM ends it, with exit code 0.
 
 responders:
-  echo         your own words come back
-  script:PATH  rules in a YAML file; the first rule whose conditions all hold is taken:
+  echo             your own voice comes back
+  parrot           what was understood of your words (--speech)
+  classifier:PATH  the menu of a kiosk, offline (extra `recogniser`): examples/kiosk.yaml
+  chat:PATH        a language model behind /v1/chat/completions (extra `rest`): examples/chat.yaml
+  proxy:URL        another Realtime server; echo answers while its line is down
+  NAME[:ARGUMENT]  a brain of another package (entry points `bargein.responders`)
+  script:PATH      rules in a YAML file; the first rule whose conditions all hold is taken:
 
     rules:
       - match: {{turn: 1}}                        # or text: REGEX, tool: NAME, output: REGEX, instructions: REGEX
@@ -82,6 +87,8 @@ responders:
 examples:
   bargein serve
   bargein serve --port 0 --responder script:rules.yaml
+  bargein serve --responder classifier:examples/kiosk.yaml
+  bargein serve --responder parrot --speech examples/speech.yaml
   bargein serve --trace-file trace.jsonl
   bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
 

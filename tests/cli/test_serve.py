@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.audio import Resampler
+from engine.endpoints.wav import read_wav
 from tests.cli.harness import environment, finish, has_sound, heard, question, run, start, wav
 from tests.server.mcp_world import need_mcp
 
@@ -115,3 +117,37 @@ def test_sessions_are_traced_into_a_file(tmp_path: Path) -> None:
 def test_traces_that_can_be_none(options: list[str], problem: str, tmp_path: Path) -> None:
     ran = run("serve", "--port", 0, *options, cwd=tmp_path)
     assert ran.code == 2 and problem in ran.err and ran.err.count("\n") == 1
+
+
+def test_a_parrot_with_ears_and_a_voice_of_a_file(tmp_path: Path) -> None:
+    """What pocketsphinx makes of "Good morning." is at least some words."""
+    for needed in ("pocketsphinx", "yaml"):
+        pytest.importorskip(needed)
+    root = Path(__file__).parents[2]
+    caller = read_wav(root / "engine" / "data" / "caller.wav")
+    morning = Resampler(caller.rate, 24000).process(caller.samples[caller.rate // 2 : caller.rate * 3 // 2])
+    with served("--responder", "parrot", "--speech", root / "examples" / "speech.yaml", "--burst", 100) as (
+        process,
+        url,
+    ):
+        path = wav(tmp_path / "in.wav", morning)
+        ran = run("file", path, "--fast", "--out", tmp_path / "out.wav", "--server", url)
+        assert ran.code == 0, ran.err
+        assert re.search(r"assistant: (?!I understood nothing|I heard)\w+", ran.out), ran.out
+        process.send_signal(signal.SIGINT)
+        assert finish(process).code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("recogniser: siri", "line 1: recogniser.kind is 'siri': use pocketsphinx, service"),
+        ("voice: {kind: piper}", "line 1: voice model must be given"),
+        ("ears: x", "line 1: ears is not known: use recogniser, voice"),
+    ],
+)
+def test_a_bad_file_of_ears_and_voice_is_wrong_usage(tmp_path: Path, text: str, problem: str) -> None:
+    pytest.importorskip("yaml")
+    (tmp_path / "speech.yaml").write_text(text)
+    ran = run("serve", "--speech", tmp_path / "speech.yaml")
+    assert ran.code == 2 and problem in ran.err and "Traceback" not in ran.err

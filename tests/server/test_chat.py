@@ -19,10 +19,19 @@ from hypothesis import strategies as st
 from engine.errors import ConfigError, ServerFaultError, TransportError
 from engine.server import ServerOptions, serve
 from engine.server.recognisers import Heard
-from engine.server.responders import Fail, Part, Say, Stop, Text, Tool, ToolCall, Turn, responder
+from engine.server.responders import Fail, Part, Say, Stop, Text, Tool, ToolCallDelta, Turn, responder
+from engine.server.responders.base import McpCall, McpTool
 from engine.server.responders.chat import Chat, ChatSettings
 from engine.server.responders.chat_answer import MAX_CALLS, ChatAnswer
-from engine.server.responders.chat_messages import CUT_OFF, NO_OUTPUT, UNKNOWN_WORDS, messages, tool_choice, tools
+from engine.server.responders.chat_messages import (
+    CUT_OFF,
+    NO_OUTPUT,
+    UNKNOWN_WORDS,
+    mcp_name,
+    messages,
+    tool_choice,
+    tools,
+)
 from engine.server.responders.sse import EventStream
 from engine.server.voices import ToneVoice
 from engine.transport.websocket import connect
@@ -107,12 +116,14 @@ def test_speech_without_words_does_not_reach_the_model(app: ChatApp) -> None:
 # ---- tools
 
 
-def test_calls_in_pieces_are_whole_calls_after_the_words(app: ChatApp) -> None:
+def test_calls_come_in_pieces_after_the_words(app: ChatApp) -> None:
     parts = answered(chat(app, "tools"), asked(tools=[Tool("get_weather", "Tells it.", {"type": "object"})]))
     assert parts == [
         Say("Let me see."),
-        ToolCall("get_weather", '{"city": "Rome"}', "call_a"),
-        ToolCall("get_time", "{}", "call_b"),
+        ToolCallDelta("", "get_weather", "call_a", 0),
+        ToolCallDelta('{"ci', index=0),
+        ToolCallDelta('ty": "Rome"}', index=0),
+        ToolCallDelta("{}", "get_time", "call_b", 1),
         Stop(None),
     ]
     request = app.last()
@@ -132,6 +143,19 @@ def test_calls_in_pieces_are_whole_calls_after_the_words(app: ChatApp) -> None:
 )
 def test_tool_choice(choice: Any, expected: Any) -> None:
     assert tool_choice(choice) == expected
+
+
+def test_tools_of_mcp_servers_are_called_whole() -> None:
+    known = McpTool("we.ather", "get", "Tells it.")
+    assert tools(asked(mcp_tools=[known]))[0]["function"]["name"] == mcp_name("we.ather", "get") == "we_ather__get"
+    assert (
+        tool_choice({"type": "mcp", "server_label": "we.ather", "name": "get"})["function"]["name"] == "we_ather__get"
+    )
+    answer = ChatAnswer({"we_ather__get": ("we.ather", "get")})
+    for piece in ({"function": {"name": "we_ather__get", "arguments": '{"a"'}}, {"function": {"arguments": ": 1}"}}):
+        answer.add(json.dumps({"choices": [{"delta": {"tool_calls": [{"index": 0, **piece}]}}]}))
+        assert answer.pieces() == []
+    assert answer.rest() == [McpCall("we.ather", "get", '{"a": 1}')]
 
 
 def test_a_function_without_parameters_has_an_object_of_none() -> None:
@@ -187,6 +211,10 @@ def test_a_reply_that_was_cut_off_says_so() -> None:
     assert of(message("assistant", {"type": "output_audio"}, status="completed")) == [
         {"role": "assistant", "content": CUT_OFF}
     ]
+    known = message("assistant", {"type": "output_audio"}, id="item_1")
+    assert of(known, truncated={"item_1": 1240.0}) == [
+        {"role": "assistant", "content": "[The user interrupted this reply after hearing 1.2 s of it.]"}
+    ]
     cancelled = message("assistant", {"type": "output_audio", "transcript": "Well,"}, status="incomplete")
     assert of(cancelled) == [{"role": "assistant", "content": f"Well, {CUT_OFF}"}]
 
@@ -216,13 +244,15 @@ def test_what_has_no_counterpart_is_made_acceptable() -> None:
 def test_calls_of_mcp_servers_are_calls() -> None:
     done = {
         "type": "mcp_call",
+        "server_label": "s",
         "id": "1",
         "name": "f",
         "arguments": '{"a": 1}',
         "output": None,
         "error": {"message": "no"},
     }
-    assert of(done) == [as_called("1"), as_output("1", "error: no")]
+    called, answer = of(done)
+    assert called["tool_calls"][0]["function"]["name"] == "s__f" and answer == as_output("1", "error: no")
 
 
 def test_pictures_are_shown_or_mentioned() -> None:
@@ -281,19 +311,23 @@ def test_an_event_without_end_is_given_up() -> None:
 
 
 def test_odd_ways_to_stream_calls() -> None:
-    def made(*pieces: dict[str, Any]) -> list[ToolCall]:
-        answer = ChatAnswer()
-        for piece in pieces:
-            answer.add(json.dumps({"choices": [{"delta": {"tool_calls": [piece]}}]}))
-        return answer.calls()
+    def made(*pieces: dict[str, Any]) -> list[tuple[str, str, str]]:
+        answer, calls = ChatAnswer(), dict[int, tuple[str, str, str]]()
+        for piece in (*pieces, None):
+            answer.add(json.dumps({"choices": [{"delta": {"tool_calls": [piece] if piece else None}}]}))
+            for told in answer.pieces() if piece else answer.rest():
+                assert isinstance(told, ToolCallDelta)
+                name, arguments, call_id = calls.get(told.index, (told.name, "", told.call_id))
+                calls[told.index] = (name, arguments + told.arguments, call_id)
+        return list(calls.values())
 
     whole = {"function": {"name": "f", "arguments": {"a": 1}}}
-    assert made({"id": "1", **whole}, {"id": "2", **whole}) == [
-        ToolCall("f", '{"a":1}', "1"),
-        ToolCall("f", '{"a":1}', "2"),
-    ]
+    assert made({"id": "1", **whole}, {"id": "2", **whole}) == [("f", '{"a":1}', "1"), ("f", '{"a":1}', "2")]
     same = [{"index": 0, "id": str(n), "function": {"name": f"f{n}", "arguments": "{}"}} for n in range(2)]
-    assert [each.name for each in made(*same)] == ["f0", "f1"]
+    assert made(*same) == [("f0", "{}", "0"), ("f1", "{}", "1")]
+    late = [{"index": 0, "function": {"arguments": "{"}}, {"index": 0, "id": "x", "function": {"name": "f"}}]
+    assert made(*late, {"index": 0, "function": {"arguments": "}"}}) == [("f", "{}", "x")]
+    assert made({"index": 0, "id": "1", "function": {"name": "f"}}) == [("f", "{}", "1")]
     assert made({"index": 0, "function": {"arguments": "x"}}) == []
     with pytest.raises(TransportError, match="more than 64 calls"):
         made(*({"index": n, "id": str(n)} for n in range(MAX_CALLS + 1)))
@@ -448,6 +482,13 @@ def test_a_key_that_is_none_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigError, match="MY_KEY holds no key") as raised:
         Chat(ChatSettings("https://h/v1", "m", key_env="MY_KEY"))
     assert "two words" not in str(raised.value)
+
+
+def test_the_example() -> None:
+    for needed in ("yaml", "pocketsphinx"):
+        pytest.importorskip(needed)
+    brain = responder(f"chat:{Path(__file__).parents[2] / 'examples' / 'chat.yaml'}")
+    assert brain.name == "chat:llama3.2 at http://127.0.0.1:11434/v1"
 
 
 # ---- whole

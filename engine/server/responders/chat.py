@@ -43,7 +43,7 @@ from engine.server.remote import Service
 from engine.server.responders import yamlfile
 from engine.server.responders.base import Fail, Part, Say, Stop, Turn
 from engine.server.responders.chat_answer import ChatAnswer
-from engine.server.responders.chat_messages import messages, tool_choice, tools
+from engine.server.responders.chat_messages import mcp_name, messages, tool_choice, tools
 from engine.server.responders.places import Place, fields
 from engine.server.responders.sse import EventStream
 from engine.server.responders.words_out import Spoken, Written
@@ -57,6 +57,7 @@ _log = logging.getLogger("bargein.server")
 MAX_BODY_BYTES = 8 * 2**20
 """A stream that is longer is given up: no answer is."""
 PATH = "/chat/completions"
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 OWN = frozenset({"model", "messages", "stream", "tools", "tool_choice", "n"})
 """Members of the request that `extra` may not set."""
 
@@ -141,12 +142,15 @@ class Chat:
         words: Spoken | Written = (Spoken if turn.modality == "audio" else Written)(
             thinking_open=self.settings.thinking_open
         )
-        answer_so_far = ChatAnswer()
+        so_far = ChatAnswer({mcp_name(tool.server, tool.name): (tool.server, tool.name) for tool in turn.mcp_tools})
         try:
-            async with aclosing(self._stream(self._request(turn), answer_so_far)) as texts:
+            async with aclosing(self._stream(self._request(turn), so_far)) as texts:
                 async for text in texts:
                     for part in words.process(text):
                         yield part
+                    if pieces := so_far.pieces():
+                        for part in (*words.flush(), *pieces):
+                            yield part
         except EngineError as error:
             for part in words.flush():
                 yield part
@@ -154,11 +158,9 @@ class Chat:
             return
         for part in words.flush():
             yield part
-        for call in answer_so_far.calls():
+        for call in so_far.rest():
             yield call
-        yield Stop({"length": "max_output_tokens", "content_filter": "content_filter"}.get(
-            answer_so_far.finish_reason or ""
-        ))  # fmt: skip
+        yield Stop(_INCOMPLETE.get(so_far.finish_reason or ""))
 
     def _without_words(self, turn: Turn) -> Part | None:
         """What to answer when the newest thing is speech that was not understood: the model has nothing to go by."""
@@ -181,7 +183,7 @@ class Chat:
             body["temperature"] = settings.temperature
         if settings.max_tokens is not None:
             body["max_tokens"] = settings.max_tokens
-        if turn.tools:
+        if turn.tools or turn.mcp_tools:
             body["tools"] = tools(turn)
             body["tool_choice"] = tool_choice(turn.tool_choice)
         return body

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from engine.errors import ServerFaultError, TransportError
-from engine.server.responders.base import ToolCall
+from engine.server.responders.base import McpCall, ToolCallDelta
 
 MAX_CALLS = 64
 MAX_ARGUMENTS = 2**20
@@ -20,16 +21,21 @@ DONE = "[DONE]"
 @dataclass(slots=True)
 class _Call:
     index: Any
+    place: int
     id: str = ""
     name: str = ""
-    arguments: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)  # all of them for a call of an MCP server; else those not told
     size: int = 0
+    begun: bool = False
 
 
 class ChatAnswer:
-    """Takes the data of every event, in order."""
+    """Takes the data of every event, in order. `mcp` are the tools of MCP servers, by the name that the model calls:
+    their calls are given whole, at the end.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, mcp: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> None:
+        self._mcp = mcp
         self.over = False
         """The model has said that this was all."""
         self.finish_reason: str | None = None
@@ -54,11 +60,29 @@ class ChatAnswer:
         choice = choices[0] if isinstance(choices, list) and choices else None
         return self._choice(choice) if isinstance(choice, dict) else ""  # usage comes without a choice
 
-    def calls(self) -> list[ToolCall]:
-        """The calls, once the stream has ended. One without a name is dropped."""
-        return [
-            ToolCall(call.name, "".join(call.arguments).strip() or "{}", call.id) for call in self._calls if call.name
-        ]
+    def pieces(self) -> list[ToolCallDelta]:
+        """Pieces of calls that have come since the last time. A call whose name has not come yet waits for it."""
+        told = []
+        for call in self._calls:
+            if not call.name or call.name in self._mcp:
+                continue
+            if not call.begun:
+                told.append(ToolCallDelta("".join(call.arguments), call.name, call.id, call.place))
+            elif call.arguments:
+                told.append(ToolCallDelta("".join(call.arguments), index=call.place))
+            call.begun, call.arguments = True, []
+        return told
+
+    def rest(self) -> list[ToolCallDelta | McpCall]:
+        """What is left once the stream has ended. A call without a name is dropped, one without arguments has none."""
+        left: list[ToolCallDelta | McpCall] = list(self.pieces())
+        for call in self._calls:
+            if call.name in self._mcp:
+                server, name = self._mcp[call.name]
+                left.append(McpCall(server, name, "".join(call.arguments).strip() or "{}"))
+            elif call.begun and not call.size:
+                left.append(ToolCallDelta("{}", index=call.place))
+        return left
 
     def _choice(self, choice: Mapping[str, Any]) -> str:
         if isinstance(choice.get("finish_reason"), str):
@@ -98,7 +122,7 @@ class ChatAnswer:
                 return call
         if len(self._calls) >= MAX_CALLS:
             raise TransportError(f"the model made more than {MAX_CALLS} calls in one answer")
-        self._calls.append(_Call(index, call_id))
+        self._calls.append(_Call(index, len(self._calls), call_id))
         return self._calls[-1]
 
 

@@ -7,10 +7,11 @@ answered gets an output that says so, and an output whose call is gone becomes a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.server.responders.base import Turn
+from engine.server.responders.base import McpTool, Tool, Turn
 
 CUT_OFF = "[The user interrupted this reply and did not hear all of it.]"
 UNKNOWN_WORDS = "[The user said something that could not be understood.]"
@@ -18,6 +19,7 @@ NO_OUTPUT = "(no output: the call was not answered)"
 
 Message = dict[str, Any]
 
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _CALLS = ("function_call", "mcp_call")
 
 
@@ -35,7 +37,7 @@ def messages(turn: Turn, *, images: bool = True) -> list[Message]:
         found += _called(found, calls, outputs)
         calls = []
         if item.get("type") == "message":
-            found += _message(item, images)
+            found += _message(item, images, turn.truncated)
     found += _called(found, calls, outputs)
     for call_id, output in outputs.items():
         found.append({"role": "system", "content": f"Output of an earlier call ({call_id}): {output}"})
@@ -43,36 +45,46 @@ def messages(turn: Turn, *, images: bool = True) -> list[Message]:
 
 
 def tools(turn: Turn) -> list[dict[str, Any]]:
-    """The session's functions as a chat completion takes them."""
+    """The session's functions and the tools of its MCP servers as a chat completion takes them."""
+    named: list[tuple[str, Tool | McpTool]] = [(tool.name, tool) for tool in turn.tools]
+    named += [(mcp_name(tool.server, tool.name), tool) for tool in turn.mcp_tools]
     return [
         {
             "type": "function",
             "function": {
-                "name": tool.name,
+                "name": name,
                 **({"description": tool.description} if tool.description else {}),
                 "parameters": dict(tool.parameters) or {"type": "object", "properties": {}},
             },
         }
-        for tool in turn.tools
+        for name, tool in named
     ]
+
+
+def mcp_name(server: str, tool: str) -> str:
+    """The function name under which a chat service knows the tool of an MCP server: its names allow little."""
+    return _NO_NAME.sub("_", f"{server}__{tool}")[:64]
 
 
 def tool_choice(choice: Any) -> Any:
     """The session's tool_choice as a chat completion takes it: a name of one function, else a word."""
     if isinstance(choice, Mapping):
-        if choice.get("type") == "function":
-            return {"type": "function", "function": {"name": choice.get("name")}}
-        return "auto"
+        name = choice.get("name")
+        if choice.get("type") == "mcp" and name:
+            name = mcp_name(str(choice.get("server_label")), str(name))
+        return {"type": "function", "function": {"name": name}} if name else "auto"
     return choice if choice in ("auto", "none", "required") else "auto"
 
 
-def _message(item: Mapping[str, Any], images: bool) -> list[Message]:
+def _message(item: Mapping[str, Any], images: bool, truncated: Mapping[str, float]) -> list[Message]:
     role = str(item.get("role"))
     parts = item.get("content") or ()
     texts = [text for part in parts if (text := _words(part, role))]
     if role == "assistant":
         cut = any(part.get("type") == "output_audio" and "transcript" not in part for part in parts)
-        if cut or item.get("status") == "incomplete":
+        if (heard_ms := truncated.get(str(item.get("id")))) is not None:
+            texts.append(f"[The user interrupted this reply after hearing {heard_ms / 1000:.1f} s of it.]")
+        elif cut or item.get("status") == "incomplete":
             texts.append(CUT_OFF)
         return [{"role": "assistant", "content": " ".join(texts)}] if texts else []
     pictures = [part for part in parts if part.get("type") == "input_image"]
@@ -107,6 +119,11 @@ def _outputs(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
+def _called_name(item: Mapping[str, Any]) -> str:
+    name = str(item.get("name"))
+    return mcp_name(str(item.get("server_label")), name) if item.get("type") == "mcp_call" else name
+
+
 def _called(before: list[Message], calls: Sequence[Mapping[str, Any]], outputs: dict[str, str]) -> list[Message]:
     """The messages of calls and their outputs. Words just before them belong to the same message."""
     if not calls:
@@ -115,7 +132,7 @@ def _called(before: list[Message], calls: Sequence[Mapping[str, Any]], outputs: 
         {
             "id": _call_id(call),
             "type": "function",
-            "function": {"name": call.get("name"), "arguments": call.get("arguments") or "{}"},
+            "function": {"name": _called_name(call), "arguments": call.get("arguments") or "{}"},
         }
         for call in calls
     ]
