@@ -22,7 +22,8 @@ from engine.server.mcp import McpSide
 from engine.server.mcp_rules import check_choice
 from engine.server.rates import RateLimits
 from engine.server.responders.base import Responder, Turn
-from engine.server.run import ResponseRun, RunSettings
+from engine.server.run import ResponseRun
+from engine.server.run_settings import RunSettings
 from engine.server.shapes import fields
 from engine.server.speaking import Speaker
 from engine.server.state import SessionState

@@ -14,7 +14,8 @@ from engine.server.items import Item, from_client
 from engine.server.recognisers.base import Heard
 from engine.server.refusal import Refusal
 from engine.server.responders.base import McpTool, Tool, ToolOutput, Turn
-from engine.server.run import RunSettings, snapshot
+from engine.server.run import snapshot
+from engine.server.run_settings import RunSettings
 from engine.server.shapes import Check, fields, text
 from engine.server.state import SessionState
 

@@ -138,7 +138,7 @@ class McpSide:
 
     async def call(self, run: ResponseRun, call: McpCall) -> None:
         """The brain calls a tool in a response. One out of band waits for the result: the conversation gets none."""
-        if run.over:
+        if run.over or not run.fits(call.name, call.arguments):
             return
         refused = self._refused(call, run.settings.config)
         if refused is None and self._needs_approval(call):

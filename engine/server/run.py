@@ -10,12 +10,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from engine.audio import AudioFormat
 from engine.realtime import events as ev
 from engine.server import items
 from engine.server.history import AudioBudget, History
 from engine.server.ids import Ids
 from engine.server.items import Clip, Item
+from engine.server.run_settings import RunSettings
 from engine.server.usage import (
     CHARACTERS_PER_TOKEN,
     MS_PER_OUTPUT_TOKEN,
@@ -29,33 +29,6 @@ Emit = Callable[[ev.Event], None]
 
 ARGUMENTS_DELTA = 40
 """Characters in a delta of arguments that came whole."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RunSettings:
-    """What a response was created with: the session's configuration, with the overrides of response.create."""
-
-    config: dict[str, Any]
-    """output_modalities, max_output_tokens, audio.output and so on, as in a session."""
-    metadata: dict[str, str] | None
-    conversation_id: str | None
-    """None for an out-of-band response."""
-
-    @property
-    def modality(self) -> str:
-        """The one output modality, "audio" or "text"; an audio response has a transcript too."""
-        return str(self.config["output_modalities"][0])
-
-    @property
-    def voice(self) -> str:
-        """The voice's name; a custom voice's id."""
-        voice = self.config["audio"]["output"]["voice"]
-        return str(voice["id"] if isinstance(voice, dict) else voice)
-
-    @property
-    def format(self) -> AudioFormat:
-        """How its audio travels."""
-        return AudioFormat(self.config["audio"]["output"]["format"]["type"])
 
 
 @dataclasses.dataclass(slots=True)
@@ -202,13 +175,24 @@ class ResponseRun:
     def _place_of(self, item: Item) -> dict[str, Any]:
         return {"response_id": self.id, "item_id": item.id, "output_index": self.place_of(item)}
 
+    def fits(self, name: str, arguments: str) -> bool:
+        """Whether a call is within max_output_tokens; else the response ends here. A call that the server itself makes
+        is made with all of its arguments or not at all.
+        """
+        left = self._tokens_left()
+        if left is not None and text_tokens(name) + text_tokens(arguments) > left:
+            self.finish("incomplete", reason="max_output_tokens")
+        return not self.over
+
     def approval_request(self, server: str, name: str, arguments: str) -> str:
         """Ask the client whether a tool of an MCP server may be called; the new item's id."""
         self._close_message("completed")
         item = self._mcp_item("mcp_approval_request", server, name)
         item.wire["arguments"] = arguments
         self._add(item)
+        self.usage.output_text += text_tokens(name) + text_tokens(arguments)
         self._done(item, "completed")
+        self._check_length()
         return item.id
 
     def mcp_call(self, server: str, name: str, arguments: str) -> Item:

@@ -176,3 +176,24 @@ def test_a_script_lets_arguments_come_bit_by_bit() -> None:
 def test_a_script_says_where_its_seconds_are_wrong() -> None:
     with pytest.raises(ConfigError, match=r"default\[0\].call.seconds is -1"):
         Script({"default": [{"call": {"name": "look", "seconds": -1}}]})
+
+
+@pytest.mark.parametrize("approval", ["never", "always"])
+@pytest.mark.parametrize(("limit", "made"), [(10, False), (19, True), (20, True)])
+def test_a_call_of_an_mcp_server_is_made_whole_or_not_at_all(approval: str, limit: int, made: bool) -> None:
+    """The name is one token and the arguments are eighteen."""
+
+    async def scene() -> None:
+        ask = {"server": "wiki", "name": "ask", "arguments": "word" * 18, "output": "told"}
+        brain = Script({"mcp": {"wiki": {"tools": [{"name": "ask"}]}}, "default": [{"mcp": ask}, {"text": "word" * 9}]})
+        async with session(brain) as client:
+            wiki = {"type": "mcp", "server_label": "wiki", "server_url": "https://wiki.example"}
+            await client.update(tools=[{**wiki, "require_approval": approval}])
+            await client.next("mcp_list_tools.completed")
+            ended = await done(client, max_output_tokens=limit)
+            assert ended["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+            kind = "mcp_call" if approval == "never" else "mcp_approval_request"
+            assert [item["type"] for item in ended["output"]][:1] == [kind] * made
+            assert ended["usage"]["output_tokens"] == (limit if made else 0)
+
+    run(scene)

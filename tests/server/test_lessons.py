@@ -49,7 +49,8 @@ from engine.server import ServerOptions
 from engine.server.history import AudioBudget, History
 from engine.server.ids import Ids
 from engine.server.responders import Echo, Part, Say, Script, ToolCall, Turn
-from engine.server.run import ResponseRun, RunSettings
+from engine.server.run import ResponseRun
+from engine.server.run_settings import RunSettings
 from engine.server.usage import Usage
 from tests.server import test_lessons_sessions
 from tests.server.harness import PCM, Client, Event, Says, run, session, silence, speech, wire
