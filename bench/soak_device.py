@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ from engine.front import embedded  # noqa: E402
 from engine.server.voices import ToneVoice  # noqa: E402
 
 RATE = 48000
+SMALL = replace(soak.SMALL, retained_bytes=2**18)  # the server's own history is full before the first third is over
 SAMPLE_S = 10.0
 LEAST_S_FOR_A_SLOPE = 300.0
 LATENCY_MS = 200.0
@@ -125,7 +126,7 @@ async def converse_for(seconds: float, seed: int, leak_mb: float = 0.0) -> Repor
     device = engine.Device(
         "vmic", "vspk", latency_ms=LATENCY_MS, on_event=lambda event: told.append(f"{event.kind}: {event.text}")
     )
-    server = embedded(f"script:{soak.DATA / 'demo.yaml'}", soak.SMALL, voice=ToneVoice())
+    server = embedded(f"script:{soak.DATA / 'demo.yaml'}", SMALL, voice=ToneVoice())
     async with converse(device, server, Settings(), tally) as conversation:
         tasks = [
             asyncio.create_task(soak._turns(conversation, outcome, tally)),

@@ -98,6 +98,35 @@ static void mute(rt_duplex *d)
         memset(c->hop + at, 0, (RT_HOP - at) * sizeof *c->hop);
 }
 
+/* When the hop's first sample was captured; less the filter's delay, which is constant. */
+static double hop_time(const rt_duplex *d)
+{
+    const rt_capture *c = &d->capture;
+    double place = (double)(c->stats.hops * RT_HOP) / RT_RATE - (double)c->stats.frames / d->config.capture_rate_hz;
+    return c->clock_s > 0.0 ? c->clock_s + place : 0.0;
+}
+
+/* What the loudspeaker plays goes beside the hop; both are kept for the loop, if it asked for that. */
+static void pair(rt_duplex *d)
+{
+    rt_capture *c = &d->capture;
+    if (c->reference_offset != 0)
+        rt_reference_read(rt_duplex_part(d, c->reference_offset), c->reference, hop_time(d));
+    if (c->pairs_offset == 0)
+        return;
+    rt_ring *ring = rt_duplex_part(d, c->pairs_offset);
+    uint32_t room = 1;
+    rt_pair *kept = rt_ring_reserve(ring, &room);
+    if (room == 0) {
+        c->stats.lost_pairs++;
+        return;
+    }
+    kept->position = c->stats.hops * RT_HOP;
+    memcpy(kept->microphone, c->hop, sizeof c->hop);
+    memcpy(kept->reference, c->reference, sizeof c->reference);
+    rt_ring_commit(ring, 1);
+}
+
 static void hop_done(rt_duplex *d)
 {
     static const float silence[RT_HOP];
@@ -106,6 +135,7 @@ static void hop_done(rt_duplex *d)
     rt_vad *vad = rt_duplex_part(d, c->vad_offset);
     rt_gate_plan plan;
     mute(d);
+    pair(d);
     rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
     float probability = rt_vad_process(vad, c->hop);
     follow_speech(d, probability);
@@ -125,17 +155,6 @@ static void hop_done(rt_duplex *d)
     c->stats.level_peak = level.peak;
     c->stats.level_rms = sqrtf(level.mean_square);
     c->stats.floor_db = rt_vad_floor_db(vad);
-}
-
-/* The microphone's channel of `frames` device frames as float in [-1, 1], NaN as 0: one pass over what may be 32 channels. */
-static void to_mono(const rt_duplex *d, const void *in, uint32_t first, float *out, uint32_t frames)
-{
-    uint32_t channels = d->config.capture_channels;
-    size_t at = (size_t)first * channels + d->config.capture_channel;
-    for (uint32_t i = 0; i < frames; i++, at += channels) {
-        float x = d->config.sample == RT_INT16 ? (float)((const int16_t *)in)[at] * (1.0f / 32768.0f) : ((const float *)in)[at];
-        out[i] = x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x == x ? x : 0.0f;
-    }
 }
 
 static void take(rt_duplex *d, const float *samples, uint32_t count)
@@ -168,19 +187,34 @@ int rt_capture_process(rt_duplex *d, const void *in, uint32_t frames) RT_NONBLOC
         return RT_BAD_ARGUMENT;
     uint64_t mode = rt_ftz_begin();
     rt_capture *c = &d->capture;
+    size_t bytes = d->config.capture_channels * (d->config.sample == RT_INT16 ? sizeof(int16_t) : sizeof(float));
     for (uint32_t first = 0; first < frames; first += RT_CHUNK) {
         uint32_t n = frames - first < RT_CHUNK ? frames - first : RT_CHUNK;
         if (in != NULL)
-            to_mono(d, in, first, c->mono, n);
+            rt_pcm_pick((const unsigned char *)in + first * bytes, d->config.sample, d->config.capture_channels, d->config.capture_channel,
+                        c->mono, n);
         else
             memset(c->mono, 0, n * sizeof *c->mono);
+        if (c->reference_offset != 0 && !d->config.reference.own_clock)
+            rt_reference_write(rt_duplex_part(d, c->reference_offset), in ? (const unsigned char *)in + first * bytes : NULL, n, 0.0);
         take(d, c->resampled, rt_resample_process(rt_duplex_part(d, c->resample_offset), c->mono, n, c->resampled, RT_FIFO));
     }
     c->stats.frames += frames;
+    c->clock_s = 0.0;
     rt_gate_read_stats(rt_duplex_part(d, c->gate_offset), &c->stats.gate);
     rt_board_publish(&c->board, &c->stats, sizeof c->stats);
     wake(d);
     rt_ftz_end(mode);
+    return RT_OK;
+}
+
+void rt_capture_clock(rt_duplex *d, double begin_s) RT_NONBLOCKING { d->capture.clock_s = begin_s; }
+
+int rt_duplex_reference(rt_duplex *d, const void *in, uint32_t frames, double end_s) RT_NONBLOCKING
+{
+    if (d->capture.reference_offset == 0 || !d->config.reference.own_clock)
+        return RT_BAD_ARGUMENT;
+    rt_reference_write(rt_duplex_part(d, d->capture.reference_offset), in, frames, end_s);
     return RT_OK;
 }
 

@@ -10,17 +10,20 @@ size_t rt_device_size(void) { return RT_ALIGN64(sizeof(rt_device)); }
 
 int rt_device_init(rt_device *device, const rt_device_config *config)
 {
-    if (config->duplex == NULL || config->direction < RT_DEVICE_CAPTURE || config->direction > RT_DEVICE_BOTH || config->priority < 0 ||
+    if (config->duplex == NULL || config->direction < RT_DEVICE_CAPTURE || config->direction > RT_DEVICE_REFERENCE || config->priority < 0 ||
         config->priority > 99)
         return RT_BAD_ARGUMENT;
     const rt_duplex_config *duplex = &config->duplex->config;
     if (config->direction == RT_DEVICE_BOTH && duplex->capture_rate_hz != duplex->playback_rate_hz)
         return RT_BAD_ARGUMENT;
+    if (config->direction == RT_DEVICE_REFERENCE && (duplex->reference.channels == 0 || !duplex->reference.own_clock))
+        return RT_BAD_ARGUMENT;
     memset(device, 0, sizeof *device);
     device->config = *config;
-    rt_stamps_init(&device->capture, duplex->capture_rate_hz, 0);
+    uint32_t hears_hz = config->direction == RT_DEVICE_REFERENCE ? duplex->reference.rate_hz : duplex->capture_rate_hz;
+    rt_stamps_init(&device->capture, hears_hz, 0);
     rt_stamps_init(&device->playback, duplex->playback_rate_hz, 1);
-    rt_due_init(&device->due, config->direction & RT_DEVICE_CAPTURE ? duplex->capture_rate_hz : duplex->playback_rate_hz);
+    rt_due_init(&device->due, config->direction == RT_DEVICE_PLAYBACK ? duplex->playback_rate_hz : hears_hz);
     return RT_OK;
 }
 
@@ -60,12 +63,20 @@ static void hush(const rt_device *device, void *out, uint32_t frames)
 static void pass(rt_device *device, const void *in, void *out, uint32_t frames)
 {
     rt_duplex *duplex = device->config.duplex;
+    if (device->config.direction == RT_DEVICE_REFERENCE) {
+        double begin_s = rt_stamps_monotonic(&device->capture);
+        rt_duplex_reference(duplex, in, frames, begin_s > 0.0 ? begin_s + (double)frames / duplex->config.reference.rate_hz : 0.0);
+        return;
+    }
     size_t bytes = duplex->config.sample == RT_INT16 ? sizeof(int16_t) : sizeof(float);
+    double begin_s = rt_stamps_monotonic(&device->capture);
     for (uint32_t first = 0; first < frames;) {
         uint32_t most = duplex->config.max_block_frames, n = frames - first < most ? frames - first : most;
         size_t at = first * bytes;
-        if (device->config.direction & RT_DEVICE_CAPTURE)
+        if (device->config.direction & RT_DEVICE_CAPTURE) {
+            rt_capture_clock(duplex, begin_s > 0.0 ? begin_s + (double)first / duplex->config.capture_rate_hz : 0.0);
             rt_capture_process(duplex, in ? (const unsigned char *)in + at * duplex->config.capture_channels : NULL, n);
+        }
         if (device->config.direction & RT_DEVICE_PLAYBACK && out != NULL)
             rt_playback_process(duplex, (unsigned char *)out + at * duplex->config.playback_channels, n);
         first += n;
@@ -87,9 +98,9 @@ static void count_flags(rt_device_stats *stats, uint32_t flags)
 static void follow(rt_device *device, const rt_device_time *time, uint32_t frames, double monotonic)
 {
     rt_duplex *duplex = device->config.duplex;
-    if (device->config.direction & RT_DEVICE_CAPTURE) {
+    if (device->config.direction & (RT_DEVICE_CAPTURE | RT_DEVICE_REFERENCE)) {
         int64_t gap = rt_stamps_process(&device->capture, time->adc, time->now, monotonic, frames);
-        if (gap != 0)
+        if (gap != 0 && device->config.direction != RT_DEVICE_REFERENCE) /* the reference keeps its own place */
             rt_capture_gap(duplex, gap);
         rt_board_publish(&device->capture_board, &device->capture.stats, sizeof device->capture.stats);
     }

@@ -2,7 +2,8 @@
  * clock, and asks for a real-time priority once.
  *
  * rt_device_callback takes interleaved blocks of any size in the duplex's sample type and channels and passes them through the halves:
- * capture, playback, or both, capture first. A device with one clock is one stream with one rt_device; a microphone and a loudspeaker
+ * capture, playback, or both, capture first; or, of a second microphone or a sink's monitor, hands them over as the echo reference
+ * (reference.h). A device with one clock is one stream with one rt_device; a microphone and a loudspeaker
  * with clocks of their own are two, each on its thread, over the same rt_duplex. The pointer and this struct go to whatever opens streams:
  * nothing of PortAudio is linked or included, its types are declared here.
  *
@@ -26,7 +27,7 @@
 /* cdef begin */
 typedef struct rt_device rt_device;
 
-enum rt_device_direction { RT_DEVICE_CAPTURE = 1, RT_DEVICE_PLAYBACK = 2, RT_DEVICE_BOTH = 3 };
+enum rt_device_direction { RT_DEVICE_CAPTURE = 1, RT_DEVICE_PLAYBACK = 2, RT_DEVICE_BOTH = 3, RT_DEVICE_REFERENCE = 4 };
 
 /* PaStreamCallbackTimeInfo: seconds of the stream's clock. */
 typedef struct rt_device_time {
@@ -74,7 +75,7 @@ int rt_device_process(rt_device *device, const void *in, void *out, uint32_t fra
 /* PaStreamFinishedCallback: marks the end and wakes the loop. */
 void rt_device_finished(void *userdata);
 
-/* Any thread. One snapshot each; RT_FULL as in board.h. Direction: RT_DEVICE_CAPTURE or RT_DEVICE_PLAYBACK. */
+/* Any thread. One snapshot each; RT_FULL as in board.h. Direction: RT_DEVICE_CAPTURE (also the stamps of a reference) or RT_DEVICE_PLAYBACK. */
 int rt_device_read_stats(const rt_device *device, rt_device_stats *stats);
 int rt_device_read_stamps(const rt_device *device, int direction, rt_stamps_stats *stats);
 /* cdef end */

@@ -7,6 +7,17 @@ static size_t resample_bytes(uint32_t rate_in, uint32_t rate_out) { return RT_AL
 
 static uint32_t record_count(const rt_duplex_config *config) { return config->records_ms / 10; }
 
+static uint32_t pair_count(const rt_duplex_config *config) { return config->pairs_ms / 10; }
+
+static int valid_reference(const rt_duplex_config *config)
+{
+    const rt_reference_config *reference = &config->reference;
+    int same = reference->rate_hz == config->capture_rate_hz && reference->channels == config->capture_channels &&
+               reference->sample == config->sample;
+    int paired = config->pairs_ms == 0 || (config->pairs_ms >= 100 && config->pairs_ms <= 10000);
+    return paired && (reference->channels == 0 || ((reference->own_clock || same) && rt_reference_size(reference) != 0));
+}
+
 static int valid(const rt_duplex_config *config)
 {
     return rt_resample_size(config->capture_rate_hz, RT_RATE) != 0 && rt_resample_size(RT_RATE, config->playback_rate_hz) != 0 &&
@@ -36,6 +47,11 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
     PLACE(c->stages_offset, rt_stages_size());
     PLACE(c->records_offset, rt_ring_size(sizeof(rt_record), record_count(config)));
     PLACE(c->events_offset, rt_ring_size(sizeof(rt_event), RT_EVENTS));
+    c->reference_offset = c->pairs_offset = 0;
+    if (config->reference.channels > 0)
+        PLACE(c->reference_offset, rt_reference_size(&config->reference));
+    if (config->pairs_ms > 0)
+        PLACE(c->pairs_offset, rt_ring_size(sizeof(rt_pair), pair_count(config)));
     PLACE(p->playout_offset, rt_playout_size(&config->playout));
     PLACE(p->stages_offset, rt_stages_size());
     PLACE(p->volume_offset, rt_volume_size());
@@ -47,7 +63,7 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
 
 size_t rt_duplex_size(const rt_duplex_config *config)
 {
-    if (!valid(config) || !rt_gate_valid(&config->gate) || !rt_interrupt_valid(&config->interrupt) ||
+    if (!valid(config) || !valid_reference(config) || !rt_gate_valid(&config->gate) || !rt_interrupt_valid(&config->interrupt) ||
         rt_playout_size(&config->playout) == 0)
         return 0;
     return lay_out(NULL, config);
@@ -73,6 +89,10 @@ static int init_capture(rt_duplex *d)
         status = rt_ring_init(rt_duplex_part(d, c->records_offset), sizeof(rt_record), record_count(&d->config));
     if (status == RT_OK)
         status = rt_ring_init(rt_duplex_part(d, c->events_offset), sizeof(rt_event), RT_EVENTS);
+    if (status == RT_OK && c->reference_offset != 0)
+        status = rt_reference_init(rt_duplex_part(d, c->reference_offset), &d->config.reference);
+    if (status == RT_OK && c->pairs_offset != 0)
+        status = rt_ring_init(rt_duplex_part(d, c->pairs_offset), sizeof(rt_pair), pair_count(&d->config));
     return status;
 }
 
@@ -133,6 +153,11 @@ uint32_t rt_duplex_read_events(rt_duplex *d, rt_event *events, uint32_t count)
     return n + rt_ring_read(rt_duplex_part(d, d->playback.events_offset), events + n, count - n);
 }
 
+uint32_t rt_duplex_read_pairs(rt_duplex *d, rt_pair *pairs, uint32_t count)
+{
+    return d->capture.pairs_offset == 0 ? 0 : rt_ring_read(rt_duplex_part(d, d->capture.pairs_offset), pairs, count);
+}
+
 void rt_duplex_arm(rt_duplex *d) { rt_wakeup_arm(&d->wakeup); }
 
 int rt_duplex_set_volume(rt_duplex *d, float volume)
@@ -163,6 +188,13 @@ void rt_duplex_set_mute(rt_duplex *d, int mute, uint64_t position)
 void rt_duplex_set_hold(rt_duplex *d, int hold) { atomic_store_explicit(&d->hold, hold != 0, memory_order_release); }
 
 void rt_duplex_set_turn_open(rt_duplex *d, int open) { atomic_store_explicit(&d->turn_open, open != 0, memory_order_release); }
+
+int rt_duplex_read_reference_stats(const rt_duplex *d, rt_reference_stats *stats)
+{
+    if (d->capture.reference_offset == 0)
+        return RT_BAD_ARGUMENT;
+    return rt_reference_read_stats(rt_duplex_part((rt_duplex *)(uintptr_t)d, d->capture.reference_offset), stats);
+}
 
 RT_BOARD_FITS(rt_capture_stats);
 RT_BOARD_FITS(rt_playback_figures);

@@ -2,6 +2,7 @@
  *
  *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad, voicing ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
  *                        records (ring)
+ *   rt_duplex_reference: second device ▶ reference.h ▶ beside each hop of the microphone
  *   rt_playback_process: playout (queue) ▶ stages ▶ duck, volume, limit (volume.h) ▶ device rate ▶ channels ▶ loudspeaker
  *
  * Each belongs to one thread; where one callback has both directions rt_duplex_process calls both, capture first, so that a duck decided
@@ -19,6 +20,10 @@
  * Mute takes effect at a captured sample: what was said before it is sent, and silence after it. Hold stops the queue where it is, faded
  * out over the volume's ramp, and later goes on from there; what was latched meanwhile is discarded meanwhile.
  *
+ * With a reference (reference.h) each hop of the microphone has one of what the loudspeaker plays beside it: from another channel of the same
+ * blocks, or from a second device, whose thread calls rt_duplex_reference. An echo canceller will read it; until then it is measured,
+ * and with pairs_ms the two are kept for the loop, side by side.
+ *
  * Stages are the user's own DSP (stages.h). Those of the capture half shape what is sent, not what the vad hears; those of the playback
  * half shape the reply before duck and volume, and what they hold back (latency, tails) sounds on after an interruption's fade.
  *
@@ -31,6 +36,7 @@
 #include "gate.h"
 #include "interrupt.h"
 #include "playout.h"
+#include "reference.h"
 #include "resample.h"
 #include "ring.h"
 #include "rt.h"
@@ -72,6 +78,11 @@ enum rt_event_kind {
     RT_EVENT_PLAYBACK_GAP = 20 /* value: int32, samples at RT_RATE of silence the device put in about here; negative: dropped */
 };
 
+typedef struct rt_pair {
+    uint64_t position; /* captured time, as that of a record */
+    float microphone[240], reference[240];
+} rt_pair;
+
 typedef struct rt_event {
     uint32_t kind;     /* enum rt_event_kind */
     uint32_t value;
@@ -94,6 +105,8 @@ typedef struct rt_duplex_config {
     rt_gate_config gate;
     rt_interrupt_config interrupt;
     rt_playout_config playout;
+    rt_reference_config reference; /* channels 0: none; with the microphone's clock its rate, channels and sample are the microphone's */
+    uint32_t pairs_ms;             /* 0, or 100..10000: so much of microphone and reference is kept; the newest is lost when it is full */
 } rt_duplex_config;
 
 typedef struct rt_capture_stats {
@@ -102,6 +115,7 @@ typedef struct rt_capture_stats {
     uint64_t records;      /* written */
     uint64_t lost_records; /* the ring was full */
     uint64_t lost_events;
+    uint64_t lost_pairs;
     float probability, level_peak, level_rms, floor_db; /* of the last hop */
     float voicing;                                      /* of the last hop */
     int muted;                                          /* at the end of the last hop */
@@ -125,6 +139,10 @@ void rt_duplex_reset(rt_duplex *duplex); /* only while no audio thread runs */
 int rt_capture_process(rt_duplex *duplex, const void *in, uint32_t frames) RT_NONBLOCKING;
 /* Playback thread. `out`: frames * playback_channels samples. */
 int rt_playback_process(rt_duplex *duplex, void *out, uint32_t frames) RT_NONBLOCKING;
+/* The second device's thread: one block in the reference's sample type and channels; NULL is silence. `end_s` as in reference.h. */
+int rt_duplex_reference(rt_duplex *duplex, const void *in, uint32_t frames, double end_s) RT_NONBLOCKING;
+/* Capture thread, before a block: when its first frame was captured, in seconds of the reference's clock; 0: not known. */
+void rt_capture_clock(rt_duplex *duplex, double begin_s) RT_NONBLOCKING;
 /* Both, one thread. */
 int rt_duplex_process(rt_duplex *duplex, const void *in, void *out, uint32_t frames) RT_NONBLOCKING;
 
@@ -142,6 +160,7 @@ rt_stages *rt_duplex_capture_stages(rt_duplex *duplex);
 rt_stages *rt_duplex_playback_stages(rt_duplex *duplex);
 uint32_t rt_duplex_read_records(rt_duplex *duplex, rt_record *records, uint32_t count);
 uint32_t rt_duplex_read_events(rt_duplex *duplex, rt_event *events, uint32_t count);
+uint32_t rt_duplex_read_pairs(rt_duplex *duplex, rt_pair *pairs, uint32_t count);
 void rt_duplex_arm(rt_duplex *duplex); /* wake the loop once when there is something to read */
 int rt_duplex_set_volume(rt_duplex *duplex, float volume); /* 0..4, linear */
 /* Samples at RT_RATE captured so far, in the time of the records: the position of the next one from the microphone. */
@@ -154,6 +173,8 @@ void rt_duplex_set_turn_open(rt_duplex *duplex, int open); /* a turn is open on 
 /* One snapshot each; RT_FULL as in playout.h. */
 int rt_capture_read_stats(const rt_duplex *duplex, rt_capture_stats *stats);
 int rt_playback_read_stats(const rt_duplex *duplex, rt_playback_stats *stats);
+/* RT_BAD_ARGUMENT where there is no reference. */
+int rt_duplex_read_reference_stats(const rt_duplex *duplex, rt_reference_stats *stats);
 /* cdef end */
 
 #include "board.h"
@@ -171,11 +192,14 @@ typedef struct rt_playback_figures {
 
 /* What the capture half owns. Offsets are from the start of rt_duplex. */
 typedef struct rt_capture {
-    size_t resample_offset, encode_offset, vad_offset, voicing_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset;
+    size_t resample_offset, encode_offset, vad_offset, voicing_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset,
+        reference_offset, pairs_offset; /* the last two: 0 where there is none */
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
     int speaking, muted;
     float mono[RT_CHUNK], hop[RT_HOP];
     float resampled[RT_FIFO];
+    float reference[RT_HOP]; /* beside `hop` */
+    double clock_s;          /* of the block's first frame */
     rt_capture_stats stats;
     _Alignas(64) _Atomic uint32_t duck, latch; /* read by the playback half */
     rt_board board;

@@ -40,6 +40,15 @@ void rt_pcm_from_float(const float *in, int16_t *out, uint32_t samples)
         from_float_chunk(in, out, now = at_most_chunk(samples));
 }
 
+void rt_pcm_pick(const void *in, int sample, uint32_t channels, uint32_t channel, float *restrict out, uint32_t frames)
+{
+    size_t at = channel;
+    for (uint32_t i = 0; i < frames; i++, at += channels) {
+        float x = sample == 0 ? (float)((const int16_t *)in)[at] * (1.0f / 32768.0f) : ((const float *)in)[at];
+        out[i] = x > 1.0f ? 1.0f : x < -1.0f ? -1.0f : x == x ? x : 0.0f;
+    }
+}
+
 /* Own loops for one and two channels: a constant stride is what lets the compiler use vector shuffles. */
 void rt_pcm_spread(const float *restrict in, float *restrict out, uint32_t channels, uint32_t frames)
 {

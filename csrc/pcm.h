@@ -22,6 +22,9 @@ void rt_pcm_to_float(const int16_t *in, float *out, uint32_t samples) RT_NONBLOC
 /* Nearest int16, halves to even; out of range and infinities clamp, NaN becomes 0. Undoes to_float exactly. */
 void rt_pcm_from_float(const float *in, int16_t *out, uint32_t samples) RT_NONBLOCKING;
 
+/* One channel of an interleaved buffer of int16 (`sample` 0) or float (1) as float: clamped to [-1, 1], NaN as 0. */
+void rt_pcm_pick(const void *in, int sample, uint32_t channels, uint32_t channel, float *out, uint32_t frames) RT_NONBLOCKING;
+
 /* One mono buffer into every channel of an interleaved one. */
 void rt_pcm_spread(const float *in, float *out, uint32_t channels, uint32_t frames) RT_NONBLOCKING;
 

@@ -173,3 +173,5 @@ int64_t rt_stamps_process(rt_stamps *s, double stamp, double now, double monoton
     measure(s);
     return gap;
 }
+
+double rt_stamps_monotonic(const rt_stamps *s) RT_NONBLOCKING { return s->settled ? s->time - s->offset : 0.0; }

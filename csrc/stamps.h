@@ -47,5 +47,7 @@ typedef struct rt_stamps {
 void rt_stamps_init(rt_stamps *stamps, uint32_t rate_hz, int may_be_surplus);
 /* Returns the gap that this block makes certain, in frames at the device's rate; 0: none. */
 int64_t rt_stamps_process(rt_stamps *stamps, double stamp, double now, double monotonic, uint32_t frames) RT_NONBLOCKING;
+/* The filtered stamp of the next frame, on the monotonic clock; 0 until it has settled. */
+double rt_stamps_monotonic(const rt_stamps *stamps) RT_NONBLOCKING;
 
 #endif

@@ -47,7 +47,7 @@ def address(array: np.ndarray[Any, Any], ctype: str) -> Any:
 
 _ARRAYS: dict[str, Any] = {
     ctype: _ffi.typeof(ctype.replace(" *", "[]"))
-    for ctype in ("float *", "int16_t *", "uint8_t *", "rt_record *", "rt_event *")
+    for ctype in ("float *", "int16_t *", "uint8_t *", "rt_record *", "rt_event *", "rt_pair *")
 }
 _ARRAYS["void *"] = _ffi.typeof("char[]")  # C takes any object pointer for void *
 

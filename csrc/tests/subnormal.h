@@ -93,9 +93,15 @@ static const floats paced_floats[] = {
 static const floats stages_floats[] = {FLOATS(rt_stages, fade), FLOATS(rt_stages, was), FLOATS(rt_stages, will)};
 static const floats playout_floats[] = {FLOATS(rt_playout, rate), FLOATS(rt_playout, stage.sound)};
 static const floats capture_floats[] = {
-    FLOATS(rt_capture, mono), FLOATS(rt_capture, hop), FLOATS(rt_capture, resampled),
+    FLOATS(rt_capture, mono), FLOATS(rt_capture, hop), FLOATS(rt_capture, resampled), FLOATS(rt_capture, reference), FLOATS(rt_capture, clock_s),
     FLOATS(rt_capture, stats.probability), FLOATS(rt_capture, stats.level_peak), FLOATS(rt_capture, stats.level_rms),
     FLOATS(rt_capture, stats.floor_db), FLOATS(rt_capture, stats.voicing),
+};
+static const floats reference_floats[] = {
+    FLOATS(rt_reference, mono), FLOATS(rt_reference, given), FLOATS(rt_reference, fifo), FLOATS(rt_reference, drift),
+    FLOATS(rt_reference, age), FLOATS(rt_reference, age_sum), FLOATS(rt_reference, away_sum), FLOATS(rt_reference, end.time), FLOATS(rt_reference, stats.age_ms),
+    FLOATS(rt_reference, stats.ppm), FLOATS(rt_reference, stats.delay_ms), FLOATS(rt_reference, stats.level_peak),
+    FLOATS(rt_reference, stats.level_rms),
 };
 static const floats playback_floats[] = {
     FLOATS(rt_playback, hop), FLOATS(rt_playback, fifo), FLOATS(rt_playback, spread), FLOATS(rt_playback, stats.level_peak), FLOATS(rt_playback, stats.level_rms),
@@ -175,6 +181,12 @@ static inline uint32_t scan_playout(const rt_playout *p)
     return found;
 }
 
+static inline uint32_t scan_reference(const rt_reference *r)
+{
+    return SCAN(reference_floats, r) +
+           scan_resample("the reference's resampler", (const rt_resample *)((const char *)r + r->resample_offset));
+}
+
 /* Both halves and all that is in them. */
 static inline uint32_t scan_duplex(rt_duplex *d)
 {
@@ -192,6 +204,8 @@ static inline uint32_t scan_duplex(rt_duplex *d)
     found += SCAN(gate_floats, rt_duplex_part(d, c->gate_offset));
     found += SCAN(stages_floats, rt_duplex_part(d, c->stages_offset));
     found += SCAN(stages_floats, rt_duplex_part(d, p->stages_offset));
+    if (c->reference_offset != 0)
+        found += scan_reference(rt_duplex_part(d, c->reference_offset));
     return found + scan_playout(rt_duplex_playout(d));
 }
 

@@ -25,6 +25,7 @@ from engine.audio.pacer import Pacer, PacerStats
 from engine.audio.packets import LinkStats, Packet, PacketKind
 from engine.audio.pcm import float_to_pcm, pcm_to_float
 from engine.audio.playout import ItemKey, Playout, PlayoutPolicy, PlayoutQueue, Position
+from engine.audio.reference import Reference, ReferenceStats
 from engine.audio.resample import Resampler
 from engine.audio.ring import RingReader, RingWriter, ring
 from engine.audio.stage import Stage, stage
@@ -61,6 +62,8 @@ __all__ = [
     "PlayoutStats",
     "Policy",
     "Position",
+    "Reference",
+    "ReferenceStats",
     "Resampler",
     "RingReader",
     "RingWriter",

@@ -10,7 +10,12 @@ from engine.audio.duplex import Duplex
 from engine.errors import ConfigError
 from engine.native import Block, function, lib, new, status_text
 
-DIRECTIONS = {"capture": lib.RT_DEVICE_CAPTURE, "playback": lib.RT_DEVICE_PLAYBACK, "both": lib.RT_DEVICE_BOTH}
+DIRECTIONS = {
+    "capture": lib.RT_DEVICE_CAPTURE,
+    "playback": lib.RT_DEVICE_PLAYBACK,
+    "both": lib.RT_DEVICE_BOTH,
+    "reference": lib.RT_DEVICE_REFERENCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ class Stamps:
 class DeviceCallback:
     """What a stream of PortAudio is opened with: `callback`, `finished` and `userdata`, all C.
 
-    `direction` is "capture", "playback" or "both" (which needs equal rates); `priority` 1..99 asks for SCHED_FIFO on
+    `direction` is "capture", "playback", "both" (which needs equal rates) or "reference" (the second device of a duplex
+    that has one); `priority` 1..99 asks for SCHED_FIFO on
     the first call, for that thread alone; only `channels` of the loudspeaker sound, all without it. Keep this object
     until the stream is closed; it keeps the duplex. Figures may be read by any thread.
     """
@@ -76,7 +82,7 @@ class DeviceCallback:
         self, duplex: Duplex, direction: str = "both", *, priority: int = 0, channels: Iterable[int] | None = None
     ) -> None:
         if direction not in DIRECTIONS:
-            raise ConfigError(f"direction is {direction!r}: use capture, playback or both")
+            raise ConfigError(f"direction is {direction!r}: use capture, playback, both or reference")
         self.duplex = duplex
         self.direction = direction
         config = new("rt_device_config *")
@@ -88,7 +94,8 @@ class DeviceCallback:
         self._device = self._block.pointer("rt_device *")
         if (status := lib.rt_device_init(self._device, config)) != lib.RT_OK:
             raise ConfigError(
-                f"device callback refused ({status_text(status)}): give priority 0 to 99, and equal rates for both"
+                f"device callback refused ({status_text(status)}): give priority 0 to 99, equal rates for both, and "
+                "for a reference a duplex that has one with a rate"
             )
         self.callback: Any = function("rt_device_callback")
         self.finished: Any = function("rt_device_finished")
@@ -117,9 +124,10 @@ class DeviceCallback:
         )
 
     def stamps(self, direction: str) -> Stamps:
-        """One snapshot of "capture" or "playback"."""
+        """One snapshot of "capture", "playback" or "reference"."""
         raw = new("rt_stamps_stats *")
-        while lib.rt_device_read_stamps(self._device, DIRECTIONS[direction], raw) != lib.RT_OK:
+        side = lib.RT_DEVICE_PLAYBACK if direction == "playback" else lib.RT_DEVICE_CAPTURE
+        while lib.rt_device_read_stamps(self._device, side, raw) != lib.RT_OK:
             pass
         return Stamps(
             abs(raw.latency) * 1e3,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.audio import reference as echo
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
 from engine.audio.playout import PlayoutPolicy, PlayoutQueue, fill_config
@@ -118,7 +119,7 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class DuplexConfig:
     """All that is fixed for the life of a Duplex. Rates in Hz (8000..192000), channels 1..32, blocks up to
-    `max_block` frames.
+    `max_block` frames. `pairs_ms` (0, or 100..10000) of microphone and echo reference are kept for `read_pairs`.
     """
 
     capture_rate: int = 48000
@@ -142,6 +143,8 @@ class DuplexConfig:
     gate: Gate = field(default_factory=Gate)
     wakeup_descriptor: int = -1
     wakeup_records: int = 2
+    reference: echo.Reference | None = None
+    pairs_ms: int = 0
 
 
 GAPS = (EventKind.CAPTURE_GAP, EventKind.PLAYBACK_GAP)
@@ -174,6 +177,8 @@ def _c_config(config: DuplexConfig) -> Any:
     c.wakeup_records = int(checked("wakeup_records", config.wakeup_records, 1, 100))
     c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
     c.ramp_ms = int(checked("barge_in.ramp_ms", config.barge_in.ramp_ms, 10, 1000))
+    echo.fill_reference(c.reference, config.reference, (c.capture_rate_hz, c.capture_channels, c.sample))
+    c.pairs_ms = int(checked("pairs_ms", config.pairs_ms, 100, 10000)) if config.pairs_ms else 0
     _fill_interrupt(c.interrupt, config.barge_in)
     _fill_gate(c.gate, config.gate)
     fill_config(
@@ -236,6 +241,7 @@ class Duplex:
         self._dtype = SAMPLES[self.config.sample][0]
         self._records = np.empty(64, dtype=RECORD)
         self._events = np.empty(64, dtype=EVENT)
+        self._pairs = np.empty(16, dtype=echo.PAIR)
         self._reported: list[AudioEvent] = []  # a few while a device is away; emptied by each read_events
 
     # audio threads
@@ -254,6 +260,12 @@ class Duplex:
         out = np.empty((frames, channels) if channels > 1 else frames, dtype=self._dtype)
         lib.rt_playback_process(self.pointer, address(out, "void *"), frames)
         return out
+
+    def hear_reference(self, samples: NDArray[Any], end_s: float = 0.0) -> None:
+        """Take one block of the second device: frames, or frames x channels. `end_s`: when the frame after it is
+        captured, 0 unknown. Its own thread's.
+        """
+        echo.hear(self.pointer, self.config.reference, self._dtype, samples, end_s)
 
     def process(self, samples: NDArray[Any]) -> NDArray[Any]:
         """One block of both directions, capture first, as a device callback runs them."""
@@ -371,6 +383,14 @@ class Duplex:
         while lib.rt_capture_read_stats(self.pointer, raw) != lib.RT_OK:
             pass
         return capture_stats(raw)
+
+    def reference_stats(self) -> echo.ReferenceStats | None:
+        """One snapshot of the echo reference; None where there is none. Any thread."""
+        return echo.read_reference_stats(self.pointer)
+
+    def read_pairs(self) -> NDArray[Any]:
+        """All pairs of microphone and reference that wait, as an array of PAIR, oldest first."""
+        return echo.read_pairs(self.pointer, self._pairs)
 
     def playback_stats(self) -> PlaybackStats:
         """One snapshot."""

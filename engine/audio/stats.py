@@ -90,6 +90,7 @@ class CaptureStats:
     """Captured position, 24 kHz samples, before which nothing will still be sent but pre-roll of later speech."""
     voicing: float
     muted: bool
+    lost_pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ def capture_stats(raw: Any) -> CaptureStats:
         gate.settled * HOP,
         raw.voicing,
         bool(raw.muted),
+        raw.lost_pairs,
     )
 
 

@@ -111,6 +111,8 @@ KEYS: tuple[Key, ...] = (
     Key("device.block_ms", float, 10.0, "sound per callback", 1, 100),
     Key("device.latency_ms", float, "auto", "auto (grows with lost sound), low, or a number", 1, 2000, words=LATENCY),
     Key("device.microphone_channel", int, None, "counts from 0", 0, 31),
+    Key("device.reference_channel", int, None, "the one that carries what the loudspeaker plays (loopback)", 0, 31),
+    Key("device.reference_device", str, None, "a second device that does, such as a monitor"),
     Key("device.loudspeaker_channels", list, None, "those that sound, such as [0, 1]"),
     Key("device.priority", int, 70, "SCHED_FIFO of the audio thread, 0 for none", 0, 99),
     Key("device.echo", str, "off", "off: headphones; half: microphone closed while a reply sounds", choices=ECHO),
@@ -137,6 +139,8 @@ _WITH_WHOM = {
 }
 _DEVICE = {key.name: key.name.partition(".")[2] for key in KEYS if key.name.startswith("device.")}
 
+NOT_TRIED = ("echo", "reference_channel", "reference_device")  # by the doctor
+
 USED: dict[str, dict[str, str]] = {
     "file": {**_WITH_WHOM, **_EARS},
     "talk": {
@@ -147,7 +151,7 @@ USED: dict[str, dict[str, str]] = {
         **{f"talk.{name}": name for name in ("plain", "push_to_talk", "volume")},
         **{key.name: key.name for key in KEYS if key.name.startswith("prices.")},
     },
-    "doctor": {name: option for name, option in _DEVICE.items() if option != "echo"},
+    "doctor": {name: option for name, option in _DEVICE.items() if option not in NOT_TRIED},
     "serve": {
         "server.responder": "responder",
         **{f"session.{name}": name for name in ("model", "instructions", "voice")},

@@ -86,6 +86,14 @@ def device_options(to: ArgumentParser, echo: bool = True) -> None:
     if not echo:
         return
     sound.add_argument(
+        "--reference-channel", type=int, metavar="N", help="carries what the loudspeaker plays (arrays with a loopback)"
+    )
+    sound.add_argument(
+        "--reference-device",
+        metavar="NAME",
+        help="a second device that does, such as a sink's monitor",
+    )
+    sound.add_argument(
         "--echo",
         choices=("off", "half"),
         default="off",

@@ -130,6 +130,8 @@ def _device(options: Namespace, model: Model) -> Device:
         latency_ms=None if options.latency_ms == "low" else options.latency_ms,
         microphone_channel=options.microphone_channel,
         loudspeaker_channels=options.loudspeaker_channels,
+        reference_channel=options.reference_channel,
+        reference_device=options.reference_device,
         priority=options.priority,
         on_event=lambda event: model.notice(event.text),
     )

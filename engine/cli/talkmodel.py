@@ -273,6 +273,9 @@ def _device(sound: DeviceSound) -> dict[str, Any]:
         parts.append(f"latency {opened.microphone_ms:.0f} + {opened.loudspeaker_ms:.0f} ms")
     if opened.realtime.startswith("refused"):
         parts.append("no real-time priority")
+    if (reference := sound.reference()) is not None:
+        level = decibels(reference.level_rms)
+        parts.append(f"reference {level:.0f} dB" + (f", {reference.starved} gaps" if reference.starved else ""))
     stats = sound.stats()
     stamps = sound.stamps("capture") if stats else None
     return {

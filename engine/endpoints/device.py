@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine import clock
-from engine.audio import Duplex, DuplexConfig
+from engine.audio import Duplex, DuplexConfig, Reference
 from engine.audio.checks import checked
 from engine.endpoints.devicereport import DeviceEvent
 from engine.endpoints.endpoint import SoundSettings
@@ -35,6 +35,11 @@ class Device:
     and remembers for a month what it came to: in the XDG state folder (`~/.local/state/bargein/latency.json`), in the
     file that `remember` names, or, False, not at all.
 
+    `reference_channel` is the one of the microphone's channels that carries what the loudspeaker plays (arrays with a
+    loopback), or, with `reference_device`, that of a second device, such as a sink's monitor ("*monitor*"), which then
+    lives and dies with the others. It stands beside the microphone, hop by hop: `DeviceSound.reference`, and with
+    `pairs_ms` (100..10000) both are kept for `Duplex.read_pairs`. The echo canceller that will use it is not there yet.
+
     `priority` 1..99 asks for SCHED_FIFO for the audio thread, 0 does not; a refusal is reported in `Opened.realtime`.
 
     A device that dies or is unplugged is told to `on_event` (called on the loop thread; the conversation's `events`
@@ -57,6 +62,9 @@ class Device:
         microphone_channel: int | None = None,
         loudspeaker_channels: Sequence[int] | None = None,
         one_stream: bool | None = None,
+        reference_channel: int | None = None,
+        reference_device: str | None = None,
+        pairs_ms: int = 0,
         priority: int = 70,
         reopen: bool = True,
         hold_s: float = 3.0,
@@ -72,10 +80,13 @@ class Device:
             rate=None if rate is None else int(checked("rate", rate, 8000, 192000)),
             block_ms=checked("block_ms", block_ms, 1, 100),
             latency_ms=_latency(latency_ms),
-            microphone_channel=_channel(microphone_channel),
+            microphone_channel=_channel("microphone_channel", microphone_channel),
             loudspeaker_channels=None if loudspeaker_channels is None else tuple(loudspeaker_channels),
             one_stream=one_stream,
+            reference_channel=_channel("reference_channel", reference_channel),
+            reference_device=checked_name("reference_device", reference_device),
         )
+        self._pairs_ms = int(checked("pairs_ms", pairs_ms, 100, 10000)) if pairs_ms else 0
         self._latencies = Latencies(_memory(remember)) if latency_ms == "auto" else None
         self._priority = int(checked("priority", priority, 0, 99))
         self._patience = Patience(reopen, checked("hold_s", hold_s, 0, 3600))
@@ -128,7 +139,8 @@ class Device:
         raise refusal
 
     def _config(self, plans: Sequence[StreamPlan], settings: SoundSettings, descriptor: int) -> DuplexConfig:
-        capture, playback = plans[0], plans[-1]
+        capture = plans[0]
+        playback = next(plan for plan in plans if plan.direction in ("playback", "both"))
         return DuplexConfig(
             capture_rate=capture.rate,
             playback_rate=playback.rate,
@@ -143,11 +155,20 @@ class Device:
             barge_in=settings.barge_in,
             gate=settings.gate,
             wakeup_descriptor=descriptor,
+            reference=self._reference(plans),
+            pairs_ms=self._pairs_ms,
         )
 
+    def _reference(self, plans: Sequence[StreamPlan]) -> Reference | None:
+        channel = self.wishes.reference_channel
+        for plan in plans:
+            if plan.direction == "reference":
+                return Reference(channel or 0, plan.rate, plan.capture_channels)
+        return Reference(channel) if channel is not None else None
 
-def _channel(value: int | None) -> int | None:
-    return None if value is None else int(checked("microphone_channel", value, 0, 31))
+
+def _channel(field: str, value: int | None) -> int | None:
+    return None if value is None else int(checked(field, value, 0, 31))
 
 
 def _latency(value: float | str | None) -> float | None:

@@ -32,7 +32,8 @@ class DeviceEvent:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What was opened, as far as it is known: `unknown` names what a sound server hides. Latencies are the sound
-    system's word, in ms; None when it is nonsense. `realtime` says what came of the priority.
+    system's word, in ms; None when it is nonsense. `realtime` says what came of the priority, `reference` where
+    the echo reference comes from.
     """
 
     microphone: str
@@ -49,11 +50,13 @@ class Opened:
     loudspeaker_ms: float | None
     unknown: tuple[str, ...]
     realtime: str
+    reference: str | None = None
 
 
 def report(found: Pair, streams: Sequence[Stream], config: DuplexConfig, priority: int) -> Opened:
     """What is open now."""
-    latencies = [stream.latency_ms for stream in streams]
+    latencies = {stream.plan.direction: stream.latency_ms for stream in streams}
+    capture, playback = (latencies.get(half, latencies.get("both", (None, None))) for half in ("capture", "playback"))
     return Opened(
         microphone=found.microphone.name,
         loudspeaker=found.loudspeaker.name,
@@ -65,11 +68,19 @@ def report(found: Pair, streams: Sequence[Stream], config: DuplexConfig, priorit
         capture_channels=config.capture_channels,
         playback_channels=config.playback_channels,
         block=streams[0].plan.block if streams else 0,
-        microphone_ms=latencies[0][0] if latencies else None,
-        loudspeaker_ms=latencies[-1][1] if latencies else None,
+        microphone_ms=capture[0],
+        loudspeaker_ms=playback[1],
         unknown=HIDDEN if found.hidden else (),
         realtime=_realtime(streams, priority),
+        reference=_reference(found, config),
     )
+
+
+def _reference(found: Pair, config: DuplexConfig) -> str | None:
+    if config.reference is None:
+        return None
+    device = found.reference or found.microphone
+    return f"channel {config.reference.channel} of {device.name}"
 
 
 def _realtime(streams: Sequence[Stream], priority: int) -> str:

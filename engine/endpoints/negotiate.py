@@ -29,19 +29,23 @@ class Wishes:
     microphone_channel: int | None
     loudspeaker_channels: tuple[int, ...] | None
     one_stream: bool | None
+    reference_channel: int | None = None
+    reference_device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two devices that were found."""
+    """The devices that were found: two, and a third where the echo reference comes from one."""
 
     microphone: DeviceEntry
     loudspeaker: DeviceEntry
+    reference: DeviceEntry | None = None
 
     @property
-    def names(self) -> tuple[str, str]:
+    def names(self) -> tuple[str, ...]:
         """As listed, with the card numbers."""
-        return self.microphone.name, self.loudspeaker.name
+        more = (self.reference.name,) if self.reference is not None else ()
+        return (self.microphone.name, self.loudspeaker.name, *more)
 
     @property
     def hidden(self) -> bool:
@@ -59,11 +63,22 @@ class Pair:
 
 def pair(wishes: Wishes, entries: Sequence[DeviceEntry]) -> Pair:
     """The devices that the wishes name. Raises `DeviceError`."""
-    return Pair(find(entries, wishes.microphone, "input"), find(entries, wishes.loudspeaker, "output"))
+    reference = find(entries, wishes.reference_device, "input") if wishes.reference_device is not None else None
+    return Pair(find(entries, wishes.microphone, "input"), find(entries, wishes.loudspeaker, "output"), reference)
 
 
 def negotiate(wishes: Wishes, found: Pair) -> Iterator[list[StreamPlan]]:
-    """Sets of streams that the devices say they can do, the best first. Raises `DeviceError` when there is none."""
+    """Sets of streams that the devices say they can do, the best first; last in each that of the reference, where it
+    has one. Raises `DeviceError` when there is none.
+    """
+    if found.reference is None:
+        yield from _both_halves(wishes, found)
+        return
+    for plans in _both_halves(wishes, found):
+        yield [*plans, _reference(plans[0], wishes, found.reference)]
+
+
+def _both_halves(wishes: Wishes, found: Pair) -> Iterator[list[StreamPlan]]:
     one = found.one_clock if wishes.one_stream is None else wishes.one_stream
     refusals: list[str] = []
     offered = False
@@ -83,6 +98,32 @@ def negotiate(wishes: Wishes, found: Pair) -> Iterator[list[StreamPlan]]:
             f"{found.microphone.name!r} and {found.loudspeaker.name!r} offer no format at {asked}: "
             f"{refusals[-1] if refusals else 'nothing to ask for'}"
         )
+
+
+def _reference(beside: StreamPlan, wishes: Wishes, device: DeviceEntry) -> StreamPlan:
+    """The stream of a device that is heard as the echo reference: in the microphone's sample type, at a rate of its
+    own. Raises `DeviceError`.
+    """
+    refusals: list[str] = []
+    for rate, channels in product(
+        dict.fromkeys((beside.rate, device.default_rate, *RATES)),
+        _counts(device, device.inputs, wishes.reference_channel, "reference_channel"),
+    ):
+        plan = replace(
+            beside,
+            direction="reference",
+            microphone=device.index,
+            loudspeaker=None,
+            capture_channels=channels,
+            playback_channels=0,
+            rate=rate,
+            block=max(round(rate * wishes.block_ms / 1000), 1),
+        )
+        refusal = supported(plan) if 8000 <= rate <= 192000 else f"{rate} Hz is no rate"
+        if refusal is None:
+            return plan
+        refusals.append(refusal)
+    raise DeviceError(f"reference_device {device.name!r} offers no {beside.sample}: {refusals[-1]}")
 
 
 def _offers(direction: str, sample: str, wishes: Wishes, found: Pair, refusals: list[str]) -> Iterator[StreamPlan]:
@@ -129,12 +170,20 @@ def _rates(wishes: Wishes, found: Pair) -> list[int]:
 
 def _capture_channels(wishes: Wishes, device: DeviceEntry) -> list[int]:
     """The fewest first: one channel is the device's own choice, a named one needs all up to it."""
-    most = min(device.inputs, MOST_CHANNELS)
-    channel = wishes.microphone_channel
+    loopback = wishes.reference_channel if wishes.reference_device is None else None
+    named = _counts(device, device.inputs, wishes.microphone_channel, "microphone_channel")
+    if loopback is None:
+        return named
+    needed = [count for count in _counts(device, device.inputs, loopback, "reference_channel") if count >= min(named)]
+    return needed or named[-1:]
+
+
+def _counts(device: DeviceEntry, most: int, channel: int | None, field: str) -> list[int]:
+    most = min(most, MOST_CHANNELS)
     if channel is None:
         return list(dict.fromkeys(count for count in (1, 2, most) if count <= most))
     if channel >= most:
-        raise DeviceError(f"microphone_channel is {channel}: {device.name!r} has channels 0 to {most - 1}")
+        raise DeviceError(f"{field} is {channel}: {device.name!r} has channels 0 to {most - 1}")
     return list(dict.fromkeys(max(count, channel + 1) for count in (1, 2, most)))
 
 
@@ -150,6 +199,9 @@ def _playback_channels(wishes: Wishes, device: DeviceEntry) -> list[int]:
 
 def moved(plan: StreamPlan, found: Pair) -> StreamPlan:
     """The same stream on devices found anew, whose numbers may have changed."""
+    if plan.direction == "reference":
+        assert found.reference is not None  # the plans came from a pair that had one
+        return replace(plan, microphone=found.reference.index)
     return replace(
         plan,
         microphone=found.microphone.index if plan.microphone is not None else None,

@@ -167,8 +167,8 @@ def find(entries: Sequence[DeviceEntry], wanted: str | None, kind: str) -> Devic
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One stream to open: direction "capture", "playback" or "both"; device index and channels of each direction it
-    has; `latency_s` None for the device's low one.
+    """One stream to open: direction "capture", "playback", "both" or "reference"; device index and channels of
+    each direction it has; `latency_s` None for the device's low one.
     """
 
     direction: str
@@ -184,10 +184,10 @@ class StreamPlan:
     @property
     def kind(self) -> str:
         """sounddevice's name of the direction."""
-        return {"capture": "input", "playback": "output", "both": "duplex"}[self.direction]
+        return {"capture": "input", "playback": "output", "both": "duplex", "reference": "input"}[self.direction]
 
     def _pair(self, capture: Any, playback: Any) -> Any:
-        return {"capture": capture, "playback": playback, "both": (capture, playback)}[self.direction]
+        return {"playback": playback, "both": (capture, playback)}.get(self.direction, capture)
 
     def arguments(self) -> dict[str, Any]:
         """What sounddevice is asked for."""
@@ -274,7 +274,7 @@ class Stream:
     def latency_ms(self) -> tuple[float | None, float | None]:
         """What PortAudio says of microphone and loudspeaker; None for nonsense (89 478 s has been seen) or nothing."""
         told = self._stream.latency
-        capture, playback = {"both": told, "capture": (told, None), "playback": (None, told)}[self.plan.direction]
+        capture, playback = {"both": told, "playback": (None, told)}.get(self.plan.direction, (told, None))
         return _sane(capture), _sane(playback)
 
     @property

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from engine.audio import AudioEvent, DeviceCallback, Duplex, EventKind, Stamps, StreamStats
+from engine.audio import AudioEvent, DeviceCallback, Duplex, EventKind, ReferenceStats, Stamps, StreamStats
 from engine.audio.duplex import SAMPLES
 from engine.endpoints.devicereport import DeviceEvent, Opened, report
 from engine.endpoints.latency import Probe
@@ -50,7 +50,7 @@ def open_streams(
     streams: list[Stream] = []
     try:
         for plan in plans:
-            sounding = channels if plan.direction != "capture" else None
+            sounding = channels if plan.direction in ("playback", "both") else None
             streams.append(Stream(plan, DeviceCallback(duplex, plan.direction, priority=priority, channels=sounding)))
     except BaseException:
         for stream in streams:
@@ -129,8 +129,13 @@ class DeviceSound:
         return [stream.callback.stats() for stream in self.streams]
 
     def stamps(self, direction: str) -> Stamps:
-        """The filtered time stamps of "capture" or "playback", with drift in ppm and gaps."""
-        return self.streams[0 if direction == "capture" else -1].callback.stamps(direction)
+        """The filtered time stamps of "capture", "playback" or "reference", with drift in ppm and gaps."""
+        stream = next(each for each in self.streams if each.plan.direction in (direction, "both"))
+        return stream.callback.stamps(direction)
+
+    def reference(self) -> ReferenceStats | None:
+        """One snapshot of the echo reference; None where none was asked for."""
+        return self.duplex.reference_stats()
 
     def follow(self, listener: Callable[[DeviceEvent], None]) -> None:
         """Call `listener` on the loop thread for what happens from now on, and now for the newest 16 that did."""
@@ -269,7 +274,7 @@ class DeviceSound:
 
     @property
     def _names(self) -> str:
-        return f"{self._found.microphone.name!r} and {self._found.loudspeaker.name!r}"
+        return " and ".join(map(repr, self._found.names))
 
     async def _go_away(self) -> None:
         """Close the streams; from here on silence is captured."""

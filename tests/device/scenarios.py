@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,58 @@ async def probing(memory: str) -> None:
         await flowing(sound, 30)
         say("open", latency_ms=1000 * (sound.streams[0].plan.latency_s or 0))
         await told()
+    say("closed")
+
+
+async def reference(played: str, out: str, how: str, latency_ms: str) -> None:
+    """Play `played`, if there is any, and keep microphone and reference side by side."""
+    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
+    common: dict[str, Any] = {"latency_ms": float(latency_ms), "pairs_ms": 10000, "on_event": say_event}
+    if how == "device":
+        ends = engine.Device("vmic", "vspk", reference_device="vloop", **common)
+    else:
+        ends = engine.Device("varray", "vspk", microphone_channel=0, reference_channel=1, **common)
+    async with ends.open(settings) as sound:
+        await flowing(sound, 30)
+        directions = [stream.plan.direction for stream in sound.streams]
+        say("open", reference=sound.opened.reference, directions=directions)
+        if played:
+            queue = sound.duplex.queue
+            queue.push("item", 0, np.load(played).tobytes(), queue.open())
+            queue.complete("item", 0)
+        kept: list[Any] = []
+        while sum(map(len, kept)) < 800:
+            await sound.wait(0.1)
+            sound.duplex.read_records()
+            kept.append(sound.duplex.read_pairs())
+        np.save(out, np.concatenate(kept))
+        stats = sound.reference()
+        assert stats is not None
+        say("heard", stats=asdict(stats), stamps=asdict(sound.stamps(directions[-1] if how == "device" else "capture")))
+    say("closed")
+
+
+async def reference_lost() -> None:
+    """Go on while the second device gives nothing, and when it gives something again."""
+    async with device(reference_device="varray").open(SoundSettings()) as sound:
+
+        async def until(starved: int, flows: bool) -> int:
+            while True:
+                stats = sound.reference()
+                assert stats is not None
+                if stats.starved >= starved and stats.flowing == flows:
+                    return stats.hops
+                await asyncio.sleep(0.01)
+
+        await until(0, True)
+        say("open")
+        await until(1, False)
+        say("starved")
+        await told()
+        before = await until(1, True)
+        while (stats := sound.reference()) is None or stats.hops < before + 100:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        say("flows", hops=stats.hops)
     say("closed")
 
 
@@ -276,7 +329,10 @@ async def forever() -> None:
 
 SCENARIOS = {
     each.__name__: each
-    for each in (content, lifecycle, death, probing, together, refusal, conversation, outage, timing, forever)
+    for each in (
+        *(content, lifecycle, death, probing, together, refusal, conversation, outage, timing, forever),
+        *(reference, reference_lost),
+    )
 }
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ ctl.!default { type pulse }
 pcm.vspk  { type pulse device spk          hint { show on description "vspk" } }
 pcm.vmic  { type pulse device mic          hint { show on description "vmic" } }
 pcm.vloop { type pulse device spk.monitor  hint { show on description "vloop" } }
+pcm.varray { type pulse device array.monitor hint { show on description "varray" } }
 """
 ARGUMENTS = (
     "-n --daemonize=no --exit-idle-time=-1 --disallow-exit=1 --use-pid-file=no --realtime=no --high-priority=no "
@@ -146,11 +147,11 @@ class SoundServer:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def speak(self, wav: Path) -> subprocess.Popen[bytes]:
-        """Play a WAV file into the microphone; ends with the file. In small pieces: with paplay's own two seconds the
-        null sink hands the microphone over in bursts, which starve a full-duplex stream of 100 ms.
+    def speak(self, wav: Path, sink: str = "micfeed") -> subprocess.Popen[bytes]:
+        """Play a WAV file into the microphone, or another sink; ends with the file. In small pieces: with paplay's
+        own two seconds the null sink hands the microphone over in bursts, which starve a full-duplex stream of 100 ms.
         """
-        return subprocess.Popen(["paplay", "--latency-msec=20", "-d", "micfeed", str(wav)], env=self._tools)
+        return subprocess.Popen(["paplay", "--latency-msec=20", "-d", sink, str(wav)], env=self._tools)
 
     def record(self, target: Path, channels: int = 1) -> subprocess.Popen[bytes]:
         """Record what the loudspeaker plays, raw int16 at 48 kHz, until it is terminated."""
