@@ -78,4 +78,5 @@ def wait_ms(probability: float, eagerness: str, text_completeness: float = 0.0) 
     longest = LONGEST_WAIT_MS[eagerness]
     score = logit(probability) + TEXT_WEIGHT * text_completeness
     share = min(max((sure - score) / (sure - unsure), 0.0), 1.0)
-    return max(round(shortest * float(longest / shortest) ** share), JUDGE_MS)
+    wait: int = max(round(shortest * float(longest / shortest) ** share), JUDGE_MS)
+    return wait

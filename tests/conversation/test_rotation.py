@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import numpy as np
@@ -174,7 +174,7 @@ def test_over_real_sockets_too(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: dict[Listening, list[bytes]] = {}
     append = Listening.append
 
-    def noted(self: Listening, audio: bytes) -> Iterator[None]:
+    def noted(self: Listening, audio: bytes) -> Iterator[Awaitable[None] | None]:
         heard.setdefault(self, []).append(audio)
         return append(self, audio)
 

@@ -26,10 +26,10 @@ async def offsets(client: Client, data: bytes, sizes: list[int]) -> list[tuple[s
         at, number = at + size, number + 1
     await client.send("input_audio_buffer.clear")
     await client.next("input_audio_buffer.cleared")
-    found = []
+    found: list[tuple[str, int]] = []
     for event in client.events:
         if event["type"].startswith("input_audio_buffer.speech_"):
-            found.append((event["type"][-7:], event.get("audio_start_ms", event.get("audio_end_ms"))))
+            found.append((event["type"][-7:], event.get("audio_start_ms", event.get("audio_end_ms", -1))))
     return found
 
 
