@@ -29,7 +29,8 @@ async def offsets(client: Client, data: bytes, sizes: list[int]) -> list[tuple[s
     found: list[tuple[str, int]] = []
     for event in client.events:
         if event["type"].startswith("input_audio_buffer.speech_"):
-            found.append((event["type"][-7:], event.get("audio_start_ms", event.get("audio_end_ms", -1))))
+            at_ms: int = event["audio_start_ms"] if "audio_start_ms" in event else event["audio_end_ms"]
+            found.append((event["type"][-7:], at_ms))
     return found
 
 
