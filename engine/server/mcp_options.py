@@ -28,8 +28,10 @@ class McpOptions:
     """JSON of one server's tools, likewise."""
     max_output_bytes: int = 256 * 2**10
     """UTF-8 of what one call gives; with more it fails."""
-    max_receive_bytes: int = 4 * 2**20
-    """All that may come from one server between two requests to it; with more the request fails."""
+    max_receive_bytes: int = 2**20
+    """All that may come from one server between two requests to it (16 KiB to 256 MiB); with more the request fails.
+    All sessions wait while a message is read: a full one may take a tenth of a second.
+    """
     max_calls: int = 8
     """Calls of one session that wait for an answer (1-1000); one more fails."""
     list_s: float = 15.0

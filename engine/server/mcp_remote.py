@@ -22,7 +22,7 @@ from engine.errors import MissingExtraError
 from engine.realtime.redaction import redacted, secrets_in, without
 from engine.server.mcp_hosts import Address, HostRefused, Target, addresses
 from engine.server.mcp_options import McpOptions
-from engine.server.mcp_servers import INVALID_PARAMS, McpFailure, execution_error, protocol_error, too_late
+from engine.server.mcp_servers import McpFailure, execution_error, protocol_error, too_late
 from engine.server.responders.base import McpCall
 from engine.service import CertificateAuthority, tls
 
@@ -38,6 +38,7 @@ except ImportError:
     raise MissingExtraError("reaching MCP servers (--mcp-allow)", "mcp") from None
 
 from engine.server.mcp_http import Exchange, PinnedTransport, exchange, http_client, hush
+from engine.server.mcp_messages import Measured, arguments_of, block_text, headers_of, tool_wire
 
 T = TypeVar("T")
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
@@ -81,7 +82,7 @@ class RemoteServer:
         self._spawn = spawn
         self._room = room
         self._holding: asyncio.Task[None] | None = None
-        self._headers = headers(declared)
+        self._headers = headers_of(declared)
         self._secrets = tuple(secrets_in(declared))
         self._token = tuple(secrets_in({"authorization": declared.get("authorization") or ""}))
         self._line: _Line | None = None
@@ -98,7 +99,7 @@ class RemoteServer:
 
     async def call(self, call: McpCall) -> str:
         """See `McpServer`."""
-        arguments = _arguments(call)
+        arguments = arguments_of(call)
 
         async def work(session: ClientSession) -> str:
             params = types.CallToolRequestParams(name=call.name, arguments=arguments)
@@ -127,7 +128,7 @@ class RemoteServer:
         for _ in range(MAX_PAGES):
             page = await session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
             for tool in page.tools:
-                text = msgspec.json.encode(_wire(tool)).decode()
+                text = msgspec.json.encode(tool_wire(tool)).decode()
                 size += len(text)
                 if len(tools) >= self._options.max_tools or size > self._options.max_tools_bytes:
                     most = f"{self._options.max_tools} tools of {self._options.max_tools_bytes} bytes together"
@@ -139,7 +140,7 @@ class RemoteServer:
         raise protocol_error(f"The MCP server lists its tools on more than {MAX_PAGES} pages.")
 
     def _output(self, result: types.CallToolResult) -> str:
-        text = "\n".join(_text(block) for block in result.content)
+        text = "\n".join(block_text(block) for block in result.content)
         if not text and result.structured_content is not None:
             text = msgspec.json.encode(result.structured_content).decode()
         if len(text.encode(errors="replace")) > self._options.max_output_bytes:
@@ -277,13 +278,7 @@ class RemoteServer:
         if way == STREAMABLE:
             stream = _streamable(self._target.url, http, self._options.max_receive_bytes)
             return Client(stream, mode="auto", client_info=info, cache=None)
-
-        def made(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
-            del headers, timeout, auth  # its defaults; ours are in the client
-            return http
-
-        stream = sse_client(self._target.url, httpx_client_factory=made)
-        return Client(stream, mode="legacy", client_info=info, cache=None)
+        return Client(_sse(self._target.url, http), mode="legacy", client_info=info, cache=None)
 
 
 _NOT_THIS_WAY = (400, 404, 405)
@@ -292,8 +287,18 @@ _NOT_THIS_WAY = (400, 404, 405)
 
 @asynccontextmanager
 async def _streamable(url: str, http: httpx2.AsyncClient, most: int) -> AsyncIterator[Any]:
-    async with http, streamable_http_client(url, http_client=http, max_sse_event_size=most) as streams:
-        yield streams
+    async with http, streamable_http_client(url, http_client=http, max_sse_event_size=most) as (read, write):
+        yield Measured(read), write
+
+
+@asynccontextmanager
+async def _sse(url: str, http: httpx2.AsyncClient) -> AsyncIterator[Any]:
+    def made(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx2.AsyncClient:
+        del headers, timeout, auth  # its defaults; ours are in the client, which it closes
+        return http
+
+    async with sse_client(url, httpx_client_factory=made) as (read, write):
+        yield Measured(read), write
 
 
 _contexts: dict[str, ssl.SSLContext] = {}
@@ -309,45 +314,6 @@ def context(ca: CertificateAuthority | None) -> ssl.SSLContext:
     return _contexts[key]
 
 
-def headers(declared: Mapping[str, Any]) -> dict[str, str]:
-    """The headers that a session's tool asks for. `authorization` without a scheme is a bearer's token."""
-    result = dict(declared.get("headers") or {})
-    if token := declared.get("authorization"):
-        result["Authorization"] = token if " " in token else f"Bearer {token}"
-    return result
-
-
-def _arguments(call: McpCall) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(call.arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise protocol_error("The arguments are no JSON object.", INVALID_PARAMS)
-    return found
-
-
-def _wire(tool: types.Tool) -> dict[str, Any]:
-    annotations = (
-        tool.annotations.model_dump(mode="json", by_alias=True, exclude_none=True) if tool.annotations else None
-    )
-    return {
-        "name": tool.name,
-        "description": tool.description,
-        "input_schema": tool.input_schema,
-        "annotations": annotations,
-    }
-
-
-def _text(block: types.ContentBlock) -> str:
-    """What of a result can be read aloud; of the rest its kind."""
-    if isinstance(block, types.TextContent):
-        return block.text
-    if isinstance(block, types.EmbeddedResource) and isinstance(block.resource, types.TextResourceContents):
-        return block.resource.text
-    return f"[{block.type}]"
-
-
 def _told(error: BaseException) -> McpFailure:
     """Something that came out of the package."""
     while isinstance(error, BaseExceptionGroup):
@@ -359,4 +325,4 @@ def _told(error: BaseException) -> McpFailure:
     return protocol_error(f"The MCP server does not speak MCP as it should ({type(error).__name__}).")
 
 
-__all__ = ["RemoteServer", "context", "headers"]
+__all__ = ["RemoteServer", "context"]

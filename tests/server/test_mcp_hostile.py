@@ -40,10 +40,18 @@ need_mcp()
 import httpx2  # noqa: E402
 
 from engine.server.mcp_http import Exchange, PinnedTransport, exchange, http_client  # noqa: E402
+from engine.server.mcp_messages import more_values  # noqa: E402
 from engine.server.mcp_remote import RemoteServer  # noqa: E402
 
 ASK = call("ask")
 BOUNDS: dict[str, Any] = {"list_s": 20.0, "call_s": 20.0, "max_receive_bytes": 100_000}
+
+
+def test_values_are_counted_at_any_depth() -> None:
+    assert not more_values({"a": [1, 2, {"b": None}], "c": "d"}, 6) and more_values(
+        {"a": [1, 2, {"b": None}], "c": 1}, 5
+    )
+    assert not more_values("x" * 100, 0) and not more_values(None, 0)
 
 
 def on(method: str, then: Handler) -> Handler:
@@ -174,6 +182,22 @@ async def wrong_shape(request: Request, writer: asyncio.StreamWriter) -> None:
     answer(writer, {"jsonrpc": "2.0", "id": request.rpc["id"], "result": {"tools": 7, "content": 8}})
 
 
+async def crowded(request: Request, writer: asyncio.StreamWriter) -> None:
+    """A result of very many values, none of them right."""
+    result = {"tools": [1] * 30_000, "content": [1] * 30_000}
+    answer(writer, {"jsonrpc": "2.0", "id": request.rpc["id"], "result": result})
+
+
+async def crowded_stream(request: Request, writer: asyncio.StreamWriter) -> None:
+    """The same as an event, after a notification that is left out."""
+    told = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": [[]] * 30_000}}
+    answers = {"jsonrpc": "2.0", "id": request.rpc["id"], "result": {"x": [{"y": [0] * 29} for _ in range(1000)]}}
+    events = [f"event: message\ndata: {json.dumps(each)}\n\n".encode() for each in (told, answers)]
+    writer.write(head(200, "text/event-stream") + b"".join(events))
+    await writer.drain()
+    raise ConnectionError
+
+
 async def other_id(request: Request, writer: asyncio.StreamWriter) -> None:
     """An answer to what was not asked."""
     answer(writer, {"jsonrpc": "2.0", "id": 999_999, "result": {"tools": []}})
@@ -217,6 +241,8 @@ BROKEN: list[tuple[Handler, str, dict[str, Any]]] = [
     (other_json, "", {}),
     (deep, "", {}),
     (wrong_shape, "not what MCP says", {}),
+    (crowded, "more than 20000 values", {"max_receive_bytes": 2**20}),
+    (crowded_stream, "more than 20000 values", {"max_receive_bytes": 2**20}),
     (other_id, "did not answer in time", {"list_s": 0.6, "call_s": 0.6}),
     (accepted, "202", {}),
     (hangs_up, "broke off", {}),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
 import pytest
 
-from engine.server.responders import McpTool
+import engine
+from engine import server
+from engine.server.responders import McpTool, Part, Text, Turn
+from engine.server.voices import ToneVoice
 
 from .mcp_world import LABEL, call, need_mcp, options, peer, run, shopping, tool
 
@@ -144,6 +148,38 @@ def test_approvals(rule: Any, asked: bool, peers: Callable[[str], str]) -> None:
             assert item["approval_request_id"] == (output["id"] if asked else None)
 
     run(main)
+
+
+def test_our_own_client_approves_and_hears_the_result(peers: Callable[[str], str]) -> None:
+    """Client, server inside and MCP server, each over its own socket."""
+
+    class Adds:
+        name = "adds"
+
+        async def respond(self, turn: Turn) -> AsyncIterator[Part]:
+            if turn.tool_outputs:
+                yield Text(f"It is {turn.tool_outputs[-1].output}.")
+            else:
+                yield call("add", a=20, b=22)
+
+    async def main() -> list[str]:
+        url = peers("old")
+        async with server.serve(responder=Adds(), options=options(url), voice=ToneVoice()) as running:
+            silence = engine.Memory(np.zeros(24_000 * 30, np.int16))
+            tools = [engine.types.McpTool(server_label=LABEL, server_url=url, authorization="hush-hush")]
+            writing = {"output_modalities": ["text"]}
+            async with engine.connect(
+                silence, url=running.url, tools=tools, approve={"add"}, session=writing
+            ) as conversation:
+                ready = await conversation.tools_ready()
+                assert [each.name for each in ready[LABEL].tools] == TOOLS
+                conversation.say("How much is 20 and 22?")
+                async for turn in conversation.turns():
+                    if turn.role == "assistant" and turn.text:
+                        return [turn.text, *conversation.anomalies]
+        raise AssertionError("no answer")
+
+    assert run(main) == ["It is 42."]
 
 
 def test_a_declined_call_is_not_made(peers: Callable[[str], str]) -> None:
