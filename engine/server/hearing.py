@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from engine.errors import EngineError
@@ -163,9 +163,7 @@ class Hearing:
         hints = self._state.config["audio"]["input"]["transcription"] or {}
         try:
             async with asyncio.timeout(self._state.options.recognise_s):
-                return await recogniser.transcribe(
-                    samples, language=hints.get("language"), prompt=hints.get("prompt") or ""
-                )
+                return await recogniser.transcribe(samples, language=_language(hints), prompt=hints.get("prompt") or "")
         except TimeoutError:
             limit = self._state.options.recognise_s
             return Heard(failure=f"The recogniser {recogniser.name} had no words within {limit:g} s.")
@@ -253,6 +251,13 @@ class Hearing:
         """The transcription's model; None when nothing is written down."""
         asked = self._state.config["audio"]["input"]["transcription"]
         return None if asked is None else str(asked.get("model") or "gpt-4o-transcribe")
+
+
+def _language(hints: Mapping[str, Any]) -> str | None:
+    """The session's language; the first of several, where the model takes several."""
+    several = hints.get("languages") or ()
+    found = hints.get("language") or (several[0] if several else None)
+    return str(found) if found else None
 
 
 def _too_many() -> Heard:

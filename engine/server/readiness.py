@@ -72,7 +72,11 @@ class Readiness:
     async def _warm_up(self) -> None:
         for part in self._parts:
             if isinstance(part, WarmsUp):
-                await part.warm_up()
+                try:
+                    await part.warm_up()
+                except Exception as error:  # in the log at once: the first client may come an hour later
+                    _log.error("%s is not available: %s", type(part).__name__, error or type(error).__name__)
+                    raise
 
 
 def _succeeded(work: asyncio.Task[None]) -> bool:
@@ -80,22 +84,26 @@ def _succeeded(work: asyncio.Task[None]) -> bool:
 
 
 def _problem(work: asyncio.Task[None]) -> BrainUnavailable:
+    return BrainUnavailable("The server is closing.") if work.cancelled() else _told(work.exception())
+
+
+def _told(error: BaseException | None) -> BrainUnavailable:
     """What a client may know: words of ours, and only the name of an exception that may hold anything."""
-    if work.cancelled():
-        return BrainUnavailable("The server is closing.")
-    return unavailable(work.exception())
-
-
-def unavailable(error: BaseException | None) -> BrainUnavailable:
-    """The error for a client, and the whole of it in the log."""
     if isinstance(error, BrainUnavailable):
         return error
-    _log.error("the brain is not available", exc_info=error)
     if isinstance(error, EngineError):
         return BrainUnavailable(f"The server's brain is not available: {error}")
     if isinstance(error, TimeoutError):
         return BrainUnavailable("The server's brain is not available: it was not ready in time.")
     return BrainUnavailable(f"The server's brain is not available: {type(error).__name__}.")
+
+
+def unavailable(error: Exception) -> BrainUnavailable:
+    """The error for a client whose session has no brain; the whole of one that is not told yet goes to the log."""
+    told = _told(error)
+    if told is not error:
+        _log.error("the brain is not available", exc_info=error)
+    return told
 
 
 __all__ = ["BrainUnavailable", "Readiness", "unavailable"]

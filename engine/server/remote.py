@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -83,8 +84,12 @@ class Service:
             raise TransportError(f"{self.shown} did not answer within {self._timeout_s:g} s") from None
 
     async def check(self) -> None:
-        """Whether somebody listens there; raises TransportError. A key is not tried: that could cost something."""
+        """Whether somebody listens there; raises TransportError. A key is not tried: that could cost something. Behind
+        a proxy of the environment's nothing can be said beforehand.
+        """
         parts = urlsplit(request_url(self.url, ""))
+        if getproxies().get(parts.scheme) and not is_loopback(parts.hostname):
+            return
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
             async with asyncio.timeout(self._connect_s):

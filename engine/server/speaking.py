@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from engine.errors import EngineError
 from engine.server.formats import Samples
 from engine.server.options import ServerOptions
 from engine.server.responders.base import (
@@ -111,6 +112,9 @@ class Speaker:
                     if isinstance(part, Stop | Fail):
                         return
             last: Stop | Fail = Stop()
+        except EngineError as error:  # its words are for people: a voice's service that is down, say
+            _log.warning("responder %s, or its voice, failed: %s", responder.name, error)
+            last = Fail(f"The answer broke off: {error}")
         except Exception as error:
             _log.exception("responder %s failed", responder.name)
             last = Fail(f"The responder failed: {type(error).__name__}.")

@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from engine.errors import ConfigError, ServerFaultError, TransportError
 from engine.server import ServerOptions, serve
+from engine.server.formats import Samples
 from engine.server.recognisers import Heard
 from engine.server.responders import Fail, Part, Say, Stop, Text, Tool, ToolCallDelta, Turn, responder
 from engine.server.responders.base import McpCall, McpTool
@@ -540,6 +541,62 @@ def test_a_conversation_with_ears_voice_and_tools_over_http(app: ChatApp, tmp_pa
     assert asked_chat["messages"][1]["content"] == "what is the weather"
     spoken = [request for request in app.log()["requests"] if "input" in request][-1]
     assert (spoken["voice"], spoken["response_format"]) == ("af_sky", "pcm")
+
+
+@asynccontextmanager
+async def talking(brain: Chat) -> AsyncIterator[Client]:
+    """A client of a server with this brain, in real time."""
+    async with (
+        serve(responder=brain, voice=ToneVoice(), options=ServerOptions(burst=1000)) as server,
+        connect(server.url) as connection,
+    ):
+        client = Client(connection)
+        reading = asyncio.create_task(client.read())
+        yield client
+        await connection.close()
+        await reading
+
+
+def test_the_first_clause_is_heard_while_the_model_still_writes_and_a_cancel_stops_it(app: ChatApp) -> None:
+    async def test() -> None:
+        before = app.log()["left"]
+        async with talking(chat(app, "hang", idle_s=600, total_s=600)) as client:
+            await client.send("response.create")
+            await client.next("response.output_audio.delta")
+            assert app.log()["left"] == before and not client.of("response.done")
+            await client.send("response.cancel")
+            assert (await client.next("response.done"))["response"]["status"] == "cancelled"
+            await until_left(app, before)
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_failure_is_a_failed_response_and_the_session_lives(app: ChatApp) -> None:
+    async def test() -> None:
+        async with talking(chat(app, "limit")) as client:
+            for _ in range(2):
+                seen = len(client.events)
+                await client.send("response.create")
+                done = (await client.next("response.done", after=seen))["response"]
+                assert done["status"] == "failed"
+                assert done["status_details"]["error"]["code"] == "rate_limit_exceeded"
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_voice_that_fails_fails_the_response_with_its_words(app: ChatApp) -> None:
+    class Hoarse(ToneVoice):
+        async def synthesize(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
+            raise TransportError("the voice service answered 500")
+
+    async def test() -> None:
+        brain = Chat(ChatSettings(app.url, "plain"), voice=Hoarse())
+        async with talking(brain) as client:
+            await client.send("response.create")
+            error = (await client.next("response.done"))["response"]["status_details"]["error"]
+            assert error["message"] == "The answer broke off: the voice service answered 500"
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 def test_a_service_that_is_down_is_told_before_the_session(caplog: pytest.LogCaptureFixture) -> None:

@@ -259,3 +259,18 @@ def test_a_brains_own_ears_go_before_the_servers() -> None:
         assert brain.understood[0].text == "mine"
 
     run(test)
+
+
+def test_a_session_that_only_writes_down_has_the_recognisers_words_and_the_first_language() -> None:
+    async def test() -> None:
+        ears = Ears("bonjour", "merci")
+        async with session(recogniser=ears, transcription=True) as client:
+            listening = {"transcription": {"model": "gpt-transcribe", "languages": ["fr", "de"]}}
+            await client.update(type="transcription", audio={"input": listening})
+            for words in ("bonjour", "merci"):
+                seen = len(client.events)
+                await client.speak(question())
+                assert (await client.next(PREFIX + "completed", after=seen))["transcript"] == words
+        assert ears.hints == [("fr", "")] * 2
+
+    run(test)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.endpoints.wav import WavWriter
 from engine.errors import ConfigError, MissingExtraError
 from engine.server.recognisers import Heard
 from engine.server.responders import (
@@ -159,6 +160,33 @@ def test_a_script_in_a_session_calls_a_tool_and_uses_its_output() -> None:
             assert done["response"]["output"][0]["content"][0]["text"] == "Take an umbrella: rain at noon."
 
     run(scene)
+
+
+def test_a_script_plays_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    with WavWriter(tmp_path / "jingle.wav", 48000, 1) as file:
+        file.write(np.full(48000, 8192, np.int16))
+    (tmp_path / "rules.yaml").write_text(
+        "default:\n- audio: {file: jingle.wav, transcript: La la la.}\n- audio: jingle.wav"
+    )
+    first, second = answer(responder(f"script:{tmp_path / 'rules.yaml'}"), asked("music"))
+    assert isinstance(first, Audio) and isinstance(second, Audio)
+    assert (first.transcript, second.transcript, first.samples.size) == ("La la la.", "", 24000)
+    assert float(np.median(first.samples)) == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        ({"audio": "none.wav"}, "no such file"),
+        ({"audio": {"transcript": "x"}}, "must be the path of a WAV file"),
+        ({"audio": {"file": "x.wav", "volume": 3}}, "volume is not known"),
+    ],
+)
+def test_a_bad_sound_in_a_script_is_named(step: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as raised:
+        Script({"default": [step]})
+    assert str(raised.value).startswith("script: default[0].audio")
 
 
 # ---- parrot

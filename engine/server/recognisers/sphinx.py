@@ -14,7 +14,6 @@ import select
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -33,6 +32,8 @@ MAX_SECONDS = 60.0
 """A longer turn is not recognised: it would hold up the others for too long."""
 LEAST_SECONDS = 0.1
 """A shorter one has no words."""
+LOAD_S = 120.0
+"""Longest time for loading a model or a grammar."""
 _SPHINX_RATE = 16_000
 _SCRIPT = Path(__file__).with_name("sphinx_worker.py")
 
@@ -50,7 +51,7 @@ class SphinxSettings:
     model: str = ""
     dictionary: str = ""
     language_model: str = ""
-    timeout_s: float = 30.0
+    timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
         for name in ("model", "dictionary", "language_model"):
@@ -110,17 +111,17 @@ class Sphinx:
         """One question and its answer; `prepare` may ask them. Raises SphinxFailed."""
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
-        deadline = time.monotonic() + self._settings.timeout_s
+        limit_s = self._settings.timeout_s if do.startswith("decode") else LOAD_S
         try:
             process.stdin.write(json.dumps({"do": do, "bytes": len(sound), **fields}).encode() + b"\n" + sound)
             process.stdin.flush()
-            ready, _, _ = select.select([process.stdout], [], [], max(deadline - time.monotonic(), 0))
+            ready, _, _ = select.select([process.stdout], [], [], limit_s)
             line = process.stdout.readline() if ready else None  # it writes whole lines
         except (OSError, ValueError):
             line = b""
         if line is None:
             self.end()
-            raise SphinxFailed(f"pocketsphinx took longer than {self._settings.timeout_s:g} s")
+            raise SphinxFailed(f"pocketsphinx took longer than {limit_s:g} s")
         if not line:
             self.end()
             raise SphinxFailed("the pocketsphinx process ended")

@@ -14,8 +14,8 @@
     threshold: 0.5                          # how sure the recogniser must be: 0 takes anything, 1 nothing
     words: {bargein: "B AA R G IH N"}       # how words sound that its dictionary does not know (ARPAbet)
 
-In a phrase [x] may be left out and (x|y) is one of them. The steps are a script's (`rules.py`): say, text, call, mcp,
-delay, fail, stop.
+In a phrase [x] may be left out and (x|y) is one of them. The steps are a script's (`rules.py`): say, text, audio, call,
+mcp, delay, fail, stop.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.server.responders.base import Say, ToolCall, Turn
+from engine.server.responders.base import McpCall, Say, ToolCall, Turn
 from engine.server.responders.places import Place, fields, kind_of
-from engine.server.responders.rules import Step, steps
+from engine.server.responders.rules import SlowCall, Step, steps
 
 MAX_PHRASES = 2000
 """Phrases of a whole menu, when each with brackets counts as often as it can be said."""
@@ -83,7 +83,7 @@ class Menu:
 
     def entry_calling(self, name: str) -> Entry | None:
         """The first entry that calls this function."""
-        calls = (entry for entry in self.entries for step in entry.steps if getattr(step, "name", None) == name)
+        calls = (entry for entry in self.entries for step in entry.steps if called_by(step) == name)
         return next(calls, None)
 
     def steps_for(self, turn: Turn) -> tuple[Step, ...]:
@@ -101,6 +101,13 @@ class Menu:
         shown = [f'"{entry.shown}"' for entry in self.entries]
         listed = shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + f" or {shown[-1]}"
         return text.replace("{help}", self.help).replace("{phrases}", listed)
+
+
+def called_by(step: Step) -> str:
+    """The name of the function that a step calls; "" when it calls none."""
+    if isinstance(step, SlowCall):
+        return step.call.name
+    return step.name if isinstance(step, ToolCall | McpCall) else ""
 
 
 def plain(text: str) -> str:
@@ -137,7 +144,7 @@ def _entry(data: Any, place: Place) -> Entry:
     phrases = [way for n, phrase in enumerate(listed) for way in expand(phrase, place.at("phrases").at(n))]
     done = steps(data["do"], place.at("do"))
     after = steps(data["after"], place.at("after")) if "after" in data else ()
-    if after and not any(isinstance(step, ToolCall) or hasattr(step, "server") for step in done):
+    if after and not any(called_by(step) for step in done):
         raise place.at("after").error("is never done: this entry calls no function")
     return Entry(max(expand(listed[0], place), key=len), tuple(dict.fromkeys(phrases)), done, after)
 

@@ -14,6 +14,9 @@
       - match: {text: "break"}
         do:
           - fail: {code: rate_limit_exceeded, message: "Slow down."}
+      - match: {text: "music"}
+        do:
+          - audio: {file: jingle.wav, transcript: "La la la."}   # beside this file; at most 60 s
     default:                               # when no rule matches
       - say: "You said {text}"
 
@@ -31,17 +34,25 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from engine.endpoints.wav import read_wav
+from engine.errors import MediaError
+from engine.server.formats import RATE
 from engine.server.recognisers.base import Heard
-from engine.server.responders.base import Fail, McpCall, Say, Stop, Text, ToolCall, Turn
+from engine.server.responders.base import Audio, Fail, McpCall, Say, Stop, Text, ToolCall, Turn
 from engine.server.responders.mcp import mcp_call, mcp_servers
 from engine.server.responders.places import Place, fields, kind_of
 from engine.server.responders.transcripts import transcripts
+from engine.server.sound import at_rate
 
 _CONDITIONS = ("turn", "text", "tool", "output", "instructions")
-_STEPS = ("say", "text", "call", "mcp", "delay", "fail", "stop")
+_STEPS = ("say", "text", "audio", "call", "mcp", "delay", "fail", "stop")
 MAX_DELAY_S = 3600.0
+MAX_AUDIO_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,7 @@ class SlowCall:
     seconds: float
 
 
-Step = Say | Text | ToolCall | SlowCall | McpCall | Delay | Fail | Stop
+Step = Say | Text | Audio | ToolCall | SlowCall | McpCall | Delay | Fail | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +199,8 @@ def _step(data: Any, place: Place) -> Step:
     at = place.at(kind)
     if kind == "delay":
         return Delay(_seconds(value, at))
+    if kind == "audio":
+        return _audio(value, at)
     if kind == "call":
         return _call(value, at)
     if kind == "mcp":
@@ -207,6 +220,22 @@ def _seconds(value: Any, place: Place) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_DELAY_S:
         raise place.error(f"is {value!r}: use seconds from 0 to {MAX_DELAY_S:.0f}")
     return float(value)
+
+
+def _audio(value: Any, place: Place) -> Audio:
+    """A WAV file beside the script's own."""
+    given = {"file": value} if isinstance(value, str) else value
+    fields(given, ("file", "transcript"), place)
+    name, transcript = given.get("file"), given.get("transcript", "")
+    if not isinstance(name, str) or not isinstance(transcript, str):
+        raise place.error("must be the path of a WAV file, or a mapping with file and transcript, both texts")
+    try:
+        wav = read_wav(Path(place.source).parent / name)
+    except MediaError as error:
+        raise place.error(str(error)) from None
+    if wav.seconds > MAX_AUDIO_S:
+        raise place.error(f"has {wav.seconds:.0f} s: at most {MAX_AUDIO_S:g} s are played")
+    return Audio(at_rate(wav.samples.astype(np.float32) / np.float32(32768), RATE, wav.rate), transcript)
 
 
 def _call(value: Any, place: Place) -> ToolCall | SlowCall:
