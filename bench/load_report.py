@@ -72,8 +72,8 @@ def profiled(run: Run, functions: int = 12) -> list[str]:
 def table(runs: Sequence[Run]) -> list[str]:
     """The curve as Markdown."""
     lines = [
-        "| sessions | late p50 | p99 | worst | answer p50 | p99 | loop lag p99 | worst | collection "
-        "| core | ms/session-s | KB/session | threads | lost | waited |",
+        "| sessions | late p50 | p99 | worst | answer p50 | p99 | loop lag p99 | worst | collection | core "
+        "| ms/session-s | KB/session | threads | lost | waited |",
         "| --: " * 15 + "|",
     ]
     for run in runs:
@@ -103,14 +103,13 @@ def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PA
         "were late themselves, and its times are upper bounds.",
         "",
         f"{said} (99 % of frames handled within {LATE_MS:g} ms of being due, nothing lost).",
-        f"By processor time alone, {cheapest.cost:.2f} ms for a session's second, it would be "
-        f"{1000 / cheapest.cost:.0f}.",
+        f"By processor time alone ({cheapest.cost:.2f} ms for a session's second): {1000 / cheapest.cost:.0f}.",
         "",
         f"![Lateness and processor time over the number of sessions]({picture.name})",
         "",
         *table(runs),
         "",
-        f"Where the time goes with {profile.sessions} sessions, sampled each millisecond of it",
+        f"Where the time goes with {profile.sessions} sessions, in {sum(profile.profile.values())} samples of it",
         f"({profile.cost:.2f} ms per session-second with the sampling):",
         "",
         *profiled(profile),

@@ -28,7 +28,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
-SAMPLE_S = 0.001  # of processor time between two samples of the profile
+SAMPLE_S = 0.001  # of processor time between two samples of the profile; many kernels take four times as long
 LAG_S = 0.010
 MOST_SESSIONS = 5000
 
@@ -66,7 +66,7 @@ class Pauses:
 
 
 class Sampler:
-    """Where the processor's time goes: the Python function that runs, or that called C, each millisecond of it."""
+    """Where the processor's time goes: the Python function that runs, or that called the C that does."""
 
     def __init__(self) -> None:
         self.samples: Counter[str] = Counter()

@@ -8,6 +8,8 @@ import enum
 class Role(enum.Enum):
     """Which end a protocol object speaks for, or which end sent an event."""
 
+    __hash__ = object.__hash__  # in C: half the time of a look-up is Enum's own
+
     CLIENT = "client"
     SERVER = "server"
 

@@ -89,6 +89,19 @@ class Carrier(ServerConnection):
         if self.protocol.state is not State.OPEN:
             await self.send(data, text=True)  # which says why not
             return
+        self._queue(data)
+        while self._full and not self._over:
+            self._room = self.loop.create_future()
+            await self._room
+
+    def post(self, data: bytes) -> bool:
+        """See `Prompt.post`."""
+        if self._full or self.protocol.state is not State.OPEN:
+            return False
+        self._queue(data)
+        return True
+
+    def _queue(self, data: bytes) -> None:
         size = len(data)
         if size < 126:
             header = bytes((_PLAIN, size))
@@ -102,9 +115,6 @@ class Carrier(ServerConnection):
         self._unsent_bytes += size
         if self._unsent_bytes >= TOGETHER_BYTES:
             self._write()
-        while self._full and not self._over:
-            self._room = self.loop.create_future()
-            await self._room
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close, and listen for the peer's close only: nobody takes messages any more."""

@@ -43,6 +43,8 @@ class Outbox:
         self._audio_waits = min(AUDIO_WAITS, limit // 4)
         self._entries: deque[Entry] = deque()  # at most `limit` bytes; when full, put() refuses
         self._filled = asyncio.Event()
+        self.idle = False
+        """Whether nothing waits, and the writer for nothing but the next entry."""
         self._room = asyncio.Event()
         self._room.set()
 
@@ -52,6 +54,7 @@ class Outbox:
         if self.waiting + size > self.limit:
             return False
         self._entries.append(entry)
+        self.idle = False
         self.waiting += size
         self._filled.set()
         if self.waiting > self._audio_waits:
@@ -62,7 +65,11 @@ class Outbox:
         """The next entry. Its bytes count as waiting until `written`."""
         while not self._entries:
             self._filled.clear()
-            await self._filled.wait()
+            self.idle = True
+            try:
+                await self._filled.wait()
+            finally:
+                self.idle = False
         return self._entries.popleft()
 
     def written(self, entry: bytes) -> None:

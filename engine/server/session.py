@@ -127,6 +127,7 @@ class Session:
         beta: bool = False,
     ) -> None:
         self._connection = connection
+        self._prompt = connection if isinstance(connection, Prompt) else None
         self._responder = responder
         self._readiness = readiness
         self._transcription = transcription
@@ -270,9 +271,9 @@ class Session:
 
     async def _read(self) -> None:
         try:
-            if isinstance(self._connection, Prompt):
+            if self._prompt is not None:
                 context = copy_context()  # ours, not that of whoever accepted the socket
-                self._connection.deliver(lambda data: context.run(self._at_once, data))
+                self._prompt.deliver(lambda data: context.run(self._at_once, data))
             while not self._ended.done():
                 data = await self._connection.receive()
                 self._handling += 1  # what arrives meanwhile waits for its turn
@@ -360,6 +361,8 @@ class Session:
             if told is None:
                 return
             entry = told
+        if self._outbox.idle and self._prompt is not None and isinstance(entry, bytes) and self._prompt.post(entry):
+            return  # the writer need not wake up for it
         if not self._outbox.put(entry):
             self.end(OVERFLOW_CLOSE, OVERFLOW_REASON)
 

@@ -77,6 +77,10 @@ class ServedConnection(WebSocketConnection):
         """See `Prompt.deliver`."""
         self._carrier.deliver(taker)
 
+    def post(self, data: bytes) -> bool:
+        """See `Prompt.post`."""
+        return self._carrier.post(data)
+
     async def receive(self) -> bytes | str:
         """See `Connection.receive`."""
         try:

@@ -25,9 +25,12 @@ class Connection(Protocol):
 
 @runtime_checkable
 class Prompt(Protocol):
-    """A `Connection` that can also hand messages over in the moment they arrive, without a task that wakes for each."""
+    """A `Connection` that can also take and give messages in the same moment, without a task that wakes for each."""
 
     def deliver(self, taker: Callable[[bytes], bool]) -> None:
         """Offer each message to `taker` from now on, on the loop, as long as none waits for `receive`. What it does not
         take (False) waits for `receive`, and so does what comes after it.
         """
+
+    def post(self, data: bytes) -> bool:
+        """As `send`, when that would not wait and cannot fail now; otherwise False, and nothing is sent."""

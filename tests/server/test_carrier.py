@@ -203,6 +203,7 @@ def test_what_breaks_the_rules_is_the_librarys(bad: bytes, code: int) -> None:
             await carrier.take()
         with pytest.raises(ConnectionClosed):
             await carrier.put(b"late")
+        assert not carrier.post(b"late")
 
     run(test)
 
@@ -242,12 +243,15 @@ def test_a_reader_that_is_slow_stops_the_socket_and_a_writer_waits() -> None:
         assert len(await taken(carrier)) == count
         assert wire.reading
 
+        assert carrier.post(b"b")
         carrier.pause_writing()
-        putting = asyncio.create_task(carrier.put(b"b"))
+        assert not carrier.post(b"c")
+        putting = asyncio.create_task(carrier.put(b"d"))
         await asyncio.sleep(1)
         assert not putting.done()
         carrier.resume_writing()
         await putting
+        assert [payload for _, payload in read(b"".join(wire.written))] == [b"b", b"d"]
         carrier.pause_writing()
         putting = asyncio.create_task(carrier.put(b"b"))
         await asyncio.sleep(1)

@@ -38,3 +38,23 @@ def test_one_event_may_be_larger_than_the_limit() -> None:
     assert outbox.put(b"x" * 5000)
     assert outbox.put(b"small")
     assert [outbox.put(b"x" * 5000) for _ in range(3)] == [True, True, False]
+
+
+def test_idle_is_only_who_waits_for_the_next_entry() -> None:
+    async def scene() -> None:
+        outbox = Outbox(1000)
+        assert not outbox.idle  # nobody writes yet
+        getting = asyncio.create_task(outbox.get())
+        await asyncio.sleep(0)
+        assert outbox.idle
+        assert outbox.put(b"a")
+        assert not outbox.idle  # what is sent past the queue now would be before it
+        assert await getting == b"a"
+        assert not outbox.idle
+        getting = asyncio.create_task(outbox.get())
+        await asyncio.sleep(0)
+        getting.cancel()
+        await asyncio.sleep(0)
+        assert not outbox.idle
+
+    asyncio.run(scene())
