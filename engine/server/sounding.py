@@ -17,7 +17,9 @@ from engine.server.formats import RATE, Encoder, Samples
 
 
 class Sound:
-    """One part's stream. `speed` is 0.25 to 1.5."""
+    """One part's stream. `speed` is 0.25 to 1.5; other than at 1 it keeps up to 35 ms of the newest sound back (at less
+    than 0.5 up to 60 ms), so that it does not matter how small the pieces are.
+    """
 
     def __init__(self, format: AudioFormat, speed: float) -> None:
         self._encoder = Encoder(format)
@@ -26,11 +28,12 @@ class Sound:
         self._taken = 0  # samples put in, before stretching
         self._given = 0  # samples given out, after it
         self._ready = np.zeros(0, np.float32)  # at most one slice, stretched
-        self._words: deque[tuple[float, str]] = deque()  # of one piece, with the sample given out at which each begins
+        self._words: deque[tuple[float, str]] = deque()  # with the sample given out at which each begins
+        self._over = False
 
     def put(self, words: str, samples: Samples, slice_ms: int) -> Iterator[bool]:
-        """Take a piece, a slice of it at a time: after each, take what is `ready`. True after the last one: then all
-        of the piece is to be taken.
+        """Take a piece, a slice of it at a time: after each, take what is `ready`. True after the last one: then a
+        short delta, too.
         """
         for start, word in _timed(words, samples.size):
             self._words.append(((self._taken + start) / self._speed, word))
@@ -38,16 +41,19 @@ class Sound:
         for start in range(0, max(samples.size, 1), size):
             piece = samples[start : start + size]
             self._taken += piece.size
-            parts = [self._ready, self._stretch.process(piece)]
-            last = start + size >= samples.size
-            if last:  # whether more comes, and when, nobody knows: nothing is kept back
-                parts.append(self._stretch.drain())
-            self._ready = np.concatenate(parts)
-            yield last
+            self._ready = np.concatenate([self._ready, self._stretch.process(piece)])
+            yield start + size >= samples.size
+
+    def end(self) -> None:
+        """No more comes: what was kept back is ready, and all words are."""
+        self._ready = np.concatenate([self._ready, self._stretch.flush()])
+        self._over = True
 
     def ready(self, milliseconds: int, last: bool) -> bool:
         """Whether there is so much to take; after the last slice, whether there is anything."""
-        return self._ready.size >= milliseconds * RATE // 1000 or (last and bool(self._ready.size or self._words))
+        if self._ready.size >= milliseconds * RATE // 1000:
+            return True
+        return last and bool(self._ready.size or self._word_is_due(True))
 
     def take(self, milliseconds: int, last: bool) -> tuple[list[str], bytes, float]:
         """The next delta, of at most so much sound: the words that begin in it, its bytes (with G.711 3 ms late), and
@@ -56,15 +62,21 @@ class Sound:
         size = milliseconds * RATE // 1000
         chunk, self._ready = self._ready[:size], self._ready[size:]
         self._given += chunk.size
-        ends = last and not self._ready.size
         words: list[str] = []
-        while self._words and (ends or self._words[0][0] < self._given):
+        while self._word_is_due(last and not self._ready.size):
             words.append(self._words.popleft()[1])
         return words, self._encoder.process(chunk), chunk.size * 1000 / RATE
 
     def flush(self) -> bytes:
         """The bytes that the encoder still holds. Ends the stream."""
         return self._encoder.flush()
+
+    def _word_is_due(self, at_the_end: bool) -> bool:
+        """Whether the next word has begun. At the end of a piece one without sound of its own has, too."""
+        if not self._words:
+            return False
+        begins = self._words[0][0]
+        return begins < self._given or (at_the_end and (self._over or begins <= self._given))
 
 
 def _timed(words: str, samples: int) -> list[tuple[float, str]]:

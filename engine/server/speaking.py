@@ -140,10 +140,10 @@ class Speaker:
 
     async def _carry_out(self, step: _Step) -> None:
         if isinstance(step, ToolCall):
-            self._flush()
+            await self._flush()
             self._run.function_call(step.name, step.arguments, step.call_id)
         elif isinstance(step, McpCall):
-            self._flush()
+            await self._flush()
             await self._call_mcp(self._run, step)
         elif isinstance(step, _Piece) and step.samples is not None:
             await self._speak(step.words, step.samples)
@@ -156,7 +156,7 @@ class Speaker:
             if not piece.name:
                 await self._end(Fail("The responder began a function call without its name."))
                 return
-            self._flush()
+            await self._flush()
             item_id = self._calls[piece.index] = self._run.begin_call(piece.name, piece.call_id)
         await self._room()
         self._run.call_arguments(item_id, piece.arguments)
@@ -168,7 +168,7 @@ class Speaker:
 
     async def _write(self, words: str) -> None:
         if self._sound is not None:
-            self._flush()
+            await self._flush()
         for word in words.split(" ") if words else []:
             await self._room()
             self._run.text(f" {word}" if self._written else word)
@@ -176,20 +176,24 @@ class Speaker:
 
     async def _speak(self, words: str, samples: Samples) -> None:
         if self._sound is None:
-            self._flush()
+            await self._flush()
             self._sound = Sound(self._run.settings.format, self._speed)
         sound = self._sound
         for last in sound.put(words, samples, self._options.delta_ms):
-            while sound.ready(self._length_ms, last):
-                await self._pace()
-                due, delta, milliseconds = sound.take(self._length_ms, last)
-                if due:
-                    self._run.transcript((" " if self._written else "") + " ".join(due))
-                    self._written = True
-                self._run.audio(delta)
-                self._sent_ms += milliseconds
-                if self._run.over:
-                    return
+            await self._send(sound, last)
+            if self._run.over:
+                return
+
+    async def _send(self, sound: Sound, last: bool) -> None:
+        """Everything that is ready, in time."""
+        while sound.ready(self._length_ms, last) and not self._run.over:
+            await self._pace()
+            due, delta, milliseconds = sound.take(self._length_ms, last)
+            if due:
+                self._run.transcript((" " if self._written else "") + " ".join(due))
+                self._written = True
+            self._run.audio(delta)
+            self._sent_ms += milliseconds
 
     @property
     def _length_ms(self) -> int:
@@ -206,7 +210,7 @@ class Speaker:
             self._began = loop.time() - self._sent_ms / 1000 / self._options.burst
 
     async def _end(self, step: Stop | Fail) -> None:
-        self._flush()
+        await self._flush()
         if isinstance(step, Stop) and not step.reason:
             self._end_calls()
         if isinstance(step, Fail):
@@ -217,10 +221,12 @@ class Speaker:
         else:
             self._run.finish("completed")
 
-    def _flush(self) -> None:
+    async def _flush(self) -> None:
         """End the open part: what the encoder still holds belongs to it."""
         if self._sound is not None:
-            self._run.audio(self._sound.flush())
-            self._sound = None
+            sound, self._sound = self._sound, None
+            sound.end()
+            await self._send(sound, last=True)
+            self._run.audio(sound.flush())
         self._run.close_part()
         self._written = False

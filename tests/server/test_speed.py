@@ -10,7 +10,7 @@ import pytest
 from engine.audio import AudioFormat
 from engine.server import ServerOptions
 from engine.server.formats import Samples, decode_all
-from engine.server.responders import Audio, Say
+from engine.server.responders import Audio, Part, Say
 from tests.audio.test_stretch import pitch, voiced
 from tests.server.harness import Client, Event, Says, question, run, session
 
@@ -112,5 +112,27 @@ def test_other_speeds_are_refused(speed: float) -> None:
                 "invalid_value",
                 "session.audio.output.speed",
             )
+
+    run(scene)
+
+
+@pytest.mark.parametrize("piece_ms", [5, 20, 90])
+@pytest.mark.parametrize("speed", [0.25, 0.8, 1.5])
+def test_it_does_not_matter_how_small_the_pieces_are(speed: float, piece_ms: int) -> None:
+    """A brain that gives a little now and then, as a line to another server does."""
+
+    async def scene() -> None:
+        sound = voiced(127, 2.0)
+        size = piece_ms * 24
+        parts: list[Part | float] = []
+        for start in range(0, sound.size, size):
+            parts += [Audio(sound[start : start + size], "la"), piece_ms / 1000]
+        async with session(Says(parts)) as client:
+            await client.update(audio={"output": {"speed": speed}})
+            done, heard = await answer(client)
+            assert heard.size * speed == pytest.approx(sound.size, rel=0.02)
+            assert pitch(heard) == pytest.approx(127, rel=0.01)
+            said = done["output"][0]["content"][0]["transcript"]
+            assert said == " ".join(["la"] * (len(parts) // 2))
 
     run(scene)

@@ -24,7 +24,8 @@ class Voice(Protocol):
     async def synthesize(self, text: str, voice: str = "alloy", speed: float = 1.0) -> Samples:
         """Speak `text` (one sentence at a time is best) as mono float32 in [-1, 1] at 24 kHz.
 
-        `voice` is an API voice name; an unknown one gets the default. `speed` is 0.25-1.5. Never blocks the loop.
+        `voice` is an API voice name; an unknown one gets the default. `speed` is 0.25-1.5; a session asks for 1 and
+        stretches what it gets, whoever made it. Never blocks the loop.
         Silence (no samples) for a text without anything to say.
         """
 
