@@ -13,7 +13,7 @@ from engine.server.items import Clip, Item
 from engine.server.refusal import Refusal
 
 ROOT = "root"
-_OUTPUT = "function_call_output"
+_CALLING = ("function_call", "function_call_output")
 
 
 class AudioBudget:
@@ -146,19 +146,20 @@ class History:
     def _make_room(self, newest: Item) -> None:
         while len(self._order) > self.max_items or self.used_bytes > self.max_bytes:
             # The item in hand stays even when it is too large by itself, and so does one that a response still writes.
-            oldest = next((old for old in self.items() if old is not newest and not old.in_progress), None)
-            if oldest is None:
+            groups = (self._together(old) for old in self.items())
+            oldest = next((group for group in groups if not any(old is newest or old.in_progress for old in group)), ())
+            if not oldest:
                 return
-            self._drop(oldest)
+            for each in oldest:
+                self.remove(each)
+                self.on_drop(each.id)
 
-    def _drop(self, item: Item) -> None:
-        outputs: list[Item] = []
-        if item.type == "function_call":
-            call_id = item.wire["call_id"]
-            outputs = [each for each in self.items() if each.type == _OUTPUT and each.wire["call_id"] == call_id]
-        for each in (item, *outputs):
-            self.remove(each)
-            self.on_drop(each.id)
+    def _together(self, item: Item) -> Sequence[Item]:
+        """The item alone; of a call or an output the call and all its outputs, whichever of them stands in front."""
+        if item.type not in _CALLING:
+            return (item,)
+        call_id = item.wire["call_id"]
+        return [each for each in self.items() if each.type in _CALLING and each.wire["call_id"] == call_id]
 
 
 def truncate(item: Item, content_index: int, audio_end_ms: int, budget: AudioBudget) -> None:

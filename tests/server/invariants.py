@@ -54,6 +54,7 @@ class Watch:
         self._start_ms = 0
         self._stopped: str | None = None
         self._must_end: str | None = None
+        self._due = False  # a turn wants an answer
 
     def saw(self, event: Event) -> None:
         """Follow one event."""
@@ -101,21 +102,24 @@ class Watch:
         assert detection is not None and not self.speaking, "4: speech_started out of place"
         self.speaking, self.announced = True, event["item_id"]
         self._start_ms = event["audio_start_ms"]
-        if detection.get("interrupt_response") and self.active is not None:
-            self._must_end = self.active
+        if detection.get("interrupt_response"):
+            self._must_end, self._due = self.active, False  # a turn that waited is answered with this one
 
     def _input_audio_buffer_speech_stopped(self, event: Event) -> None:
         assert self.speaking, "4: speech_stopped while nobody spoke"
         self.speaking = False
         if event["item_id"] != self.announced:
             assert self.announced in self.items, "4: another item than the one announced"
-        self._stopped = event["item_id"]
-        self.turns[event["item_id"]] = (self._start_ms, event["audio_end_ms"])
+        self._turn(event, self._start_ms)
 
     def _input_audio_buffer_timeout_triggered(self, event: Event) -> None:
         assert not self.speaking and self.active is None, "4: an idle timeout while something went on"
+        self._turn(event, event["audio_start_ms"])
+
+    def _turn(self, event: Event, start_ms: int) -> None:
         self._stopped = event["item_id"]
-        self.turns[event["item_id"]] = (event["audio_start_ms"], event["audio_end_ms"])
+        self.turns[event["item_id"]] = (start_ms, event["audio_end_ms"])
+        self._due = self._due or bool((self._detection() or {}).get("create_response"))
 
     def _input_audio_buffer_committed(self, event: Event) -> None:
         item_id = event["item_id"]
@@ -180,6 +184,9 @@ class Watch:
         self._compare(response, self.tags.get(tag, {}) if tag else {})
         if tag:
             self._count(f"created {tag}")
+        else:
+            assert self._due, "4: an answer to no turn"
+            self._due = False
 
     def _compare(self, response: Event, overrides: Event) -> None:
         expected = {name: self.config[name] for name in ("output_modalities", "max_output_tokens")}
@@ -227,5 +234,6 @@ class Watch:
         """Nothing is going on any more, and nothing was dropped."""
         assert self.active is None and not self.aside, f"2: {self.active or self.aside} has no response.done"
         assert self._must_end is None and not self.speaking
+        assert not self._due, "4: a turn that was not answered"
         numbers = list(self.numbers.values())
         assert len(numbers) == len(set(numbers)), "3: two responses have sound of the same turn"

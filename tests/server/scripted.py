@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
 
 from engine.audio import AudioFormat, alaw_encode, ulaw_encode
+from engine.errors import ConnectionLost
 from engine.server.formats import Samples
 from engine.server.hearing import Heard
 from engine.server.mcp_servers import McpTools
 from engine.server.responders import Audio, Fail, Part, Say, Stop, Text, ToolCall, ToolCallDelta, Turn
 from engine.server.responders.base import McpCall
+from engine.transport import Connection
 
 HOP = 240
 
@@ -44,6 +46,63 @@ def sound(position: int, count: int, loud: bool, format: AudioFormat) -> bytes:
     if format is AudioFormat.PCM:
         return samples.astype("<i2").tobytes()
     return bytes((ulaw_encode if format is AudioFormat.PCMU else alaw_encode)(samples).tobytes())
+
+
+class AtOnce:
+    """A server's end of a connection that hands messages over in the moment they are sent (see `Prompt`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._taker: Callable[[bytes], bool] | None = None
+        self._waiting = 0  # messages that wait for receive, and so does what comes after them
+
+    def deliver(self, taker: Callable[[bytes], bool]) -> None:
+        """See Prompt."""
+        self._taker = taker
+
+    async def receive(self) -> bytes | str:
+        """See Connection."""
+        message = await self._connection.receive()
+        self._waiting -= 1
+        return message
+
+    async def send(self, data: bytes | str) -> None:
+        """See Connection."""
+        await self._connection.send(data)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """See Connection."""
+        self._taker = None
+        await self._connection.close(code, reason)
+
+    def other(self, connection: Connection) -> Connection:
+        """The client's end."""
+        return _Sender(self, connection)
+
+    async def arrive(self, message: bytes | str, put: Callable[[bytes | str], Awaitable[None]]) -> None:
+        """The client sends."""
+        data = message.encode() if isinstance(message, str) else message
+        if self._taker is not None and not self._waiting and self._taker(data):
+            return
+        self._waiting += 1
+        await put(data)
+
+
+class _Sender:
+    def __init__(self, end: AtOnce, connection: Connection) -> None:
+        self._end = end
+        self._connection = connection
+        self.receive = connection.receive
+        self._closed = False
+
+    async def send(self, data: bytes | str) -> None:
+        if self._closed:
+            raise ConnectionLost(1000, "")
+        await self._end.arrive(data, self._connection.send)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        self._closed = True
+        await self._connection.close(code, reason)
 
 
 class NumberVoice:

@@ -120,6 +120,28 @@ def test_the_oldest_items_make_room_for_turns_with_their_calls_outputs() -> None
     run(scene)
 
 
+def test_a_call_goes_with_its_output_even_when_the_output_stands_in_front() -> None:
+    async def scene() -> None:
+        async with session(options=ServerOptions(max_items=10)) as client:
+            await client.update(audio={"input": {"turn_detection": None}})
+            call = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c", "id": "call"}
+            output = {"type": "function_call_output", "call_id": "c", "output": "1", "id": "output"}
+            for number in range(3):
+                await ask(client, "conversation.item.create", item=words(5, id=f"w{number}"))
+            await ask(client, "conversation.item.create", item=call)
+            await ask(client, "conversation.item.create", item=output, previous_item_id="root")
+            for _ in range(6):
+                seen = len(client.events)
+                await client.append(bytes(9600))
+                await client.send("input_audio_buffer.commit")
+                await client.next("conversation.item.done", after=seen)
+            for gone in ("call", "output"):
+                assert (await ask(client, "conversation.item.retrieve", item_id=gone))["type"] == "error"
+            assert (await ask(client, "conversation.item.retrieve", item_id="w0"))["type"] != "error"
+
+    run(scene)
+
+
 def test_a_client_that_takes_the_announced_id_breaks_nothing() -> None:
     async def scene() -> None:
         async with session() as client:
