@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from time import time
@@ -31,6 +32,7 @@ from engine.realtime.types import McpTool, RealtimeSession
 from engine.rest import Client, Verifier, WebhookApp, sign
 from engine.server import ServerOptions, responder
 from engine.server import serve as serve_embedded
+from engine.server.traces.file import TraceFile
 from engine.server.voices import ToneVoice
 from tests.cli import servers
 from tests.cli.harness import environment, silence, wav
@@ -271,15 +273,18 @@ def test_the_embedded_server(written: Written) -> None:
 
 
 @pytest.mark.parametrize("way", ["new", "old", "sse"])
-def test_mcp_servers_that_quote(way: str, written: Written) -> None:
-    """The server inside as MCP client: a real MCP server tells what it was sent, in errors and as a result."""
+def test_mcp_servers_that_quote(way: str, written: Written, tmp_path: Path) -> None:
+    """The server inside as MCP client: a real MCP server tells what it was sent, in errors and as a result. The session
+    is traced with all that tools get and give.
+    """
     mcp_world.need_mcp()
 
     async def main() -> None:
         with mcp_world.peer(way) as bare:
             url = f"{bare}?token={QUERY}"
             secret = mcp_world.tool(url, **{name: TOOL[name] for name in ("authorization", "headers")})
-            settings = mcp_world.options(url)
+            trace = TraceFile(tmp_path / "trace.jsonl")
+            settings = replace(mcp_world.options(url), trace=trace, trace_all=True, trace_words=True)
             calls = [mcp_world.call(name) for name in ("quotes", "shows", "missing")]
             async with mcp_world.shopping(settings, *calls) as shopper:
                 await shopper.client.update(tools=[TOOL])  # a user and a password in the URL
@@ -299,6 +304,9 @@ def test_mcp_servers_that_quote(way: str, written: Written) -> None:
                 shown = [json.dumps(event).replace(url, "URL") for event in shopper.client.events]
                 assert any("URL" in text for text in shown)
                 written.add(*shown, shopper.brain.turns, settings)
+            traced = (tmp_path / "trace.jsonl").read_text(encoding="utf-8")
+            assert "tool quotes" in traced and "tool shows" in traced
+            written.add(traced)
 
     mcp_world.run(main)
 
