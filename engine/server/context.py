@@ -19,6 +19,9 @@ from engine.server.run_settings import RunSettings
 from engine.server.shapes import Check, fields, text
 from engine.server.state import SessionState
 
+MAX_UNKNOWN = 16
+"""Spoken items whose words one turn waits for, the newest: a client may put in hundreds at once."""
+
 _REFERENCE: dict[str, Check] = {"type": text, "id": text}
 
 
@@ -79,16 +82,17 @@ def turn_for(
 
 async def _understood(turn: Turn, context: Sequence[Item], last: Item | None, hearing: Hearing) -> Turn:
     """The turn with words for all that was said: what is known already is not asked for again."""
-    heard: Heard | None = None
+    heard = Heard(turn.text) if last is not None and last.clips else None
     items = list(turn.items)
-    for place, item in enumerate(context):
-        if item.role != "user" or not item.clips:
-            continue
-        found = Heard(item.understood or item.text())
-        if not found.text:
-            found = await hearing.understand(item)
-            items[place] = _view(item, found.text)
-        if item is last:
+    unknown = [
+        place
+        for place, item in enumerate(context)
+        if item.role == "user" and item.clips and not (item.understood or item.text())
+    ]
+    for place in unknown[-MAX_UNKNOWN:]:
+        found = await hearing.understand(context[place])
+        items[place] = _view(context[place], found.text)
+        if context[place] is last:
             heard = found
     text = turn.text or (heard.text if heard is not None else "")
     return replace(turn, text=text, items=items, heard=heard, load_words=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -39,3 +40,9 @@ def chat_app() -> Iterator[ChatApp]:
         assert process.stdout is not None
         yield ChatApp(process.stdout.readline().strip())
         process.communicate(timeout=60)
+
+
+async def until_left(app: ChatApp, before: int) -> None:
+    """Wait until the service has seen one more client go."""
+    while (await asyncio.to_thread(app.log))["left"] == before:  # noqa: ASYNC110 - it is another process
+        await asyncio.sleep(0.02)

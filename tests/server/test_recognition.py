@@ -13,6 +13,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.server import ServerOptions
+from engine.server.context import MAX_UNKNOWN
 from engine.server.formats import Samples
 from engine.server.hearing import MAX_PENDING
 from engine.server.recognisers import Heard
@@ -243,6 +244,23 @@ def test_sound_that_a_client_puts_in_as_an_item_is_understood_too() -> None:
             await client.next("response.done")
         assert brain.understood[0].text == "from an item"
         assert abs(ears.sounds[0].size - speech().size) < 24
+
+    run(test)
+
+
+def test_a_turn_waits_only_for_the_newest_words() -> None:
+    async def test() -> None:
+        ears, brain = Ears("words"), Understands()
+        async with session(brain, recogniser=ears) as client:
+            audio = b64encode(wire(silence(0.2))).decode()
+            message = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
+            for _ in range(MAX_UNKNOWN + 3):
+                await client.send("conversation.item.create", item=message)
+            await client.send("response.create")
+            await client.next("response.done")
+        assert len(ears.sounds) == MAX_UNKNOWN
+        known = [bool(item["content"][0].get("transcript")) for item in brain.understood[0].items]
+        assert known == [False] * 3 + [True] * MAX_UNKNOWN
 
     run(test)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -144,7 +146,7 @@ def test_tone_has_no_settings() -> None:
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "httpx2", None)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(MissingExtraError, match=r"bargein\[rest\]"):
         recogniser_from({"kind": "service", "url": "http://127.0.0.1:1/v1"}, Place("f", {}))
 
@@ -156,3 +158,18 @@ def test_sound_that_is_none() -> None:
         from_pcm(b"abc", 24000)
     with pytest.raises(MediaError, match="the answer"):
         from_wav(b"RIFF....", "the answer")
+
+
+def test_nobody_pays_for_brains_that_are_not_used() -> None:
+    extras = (
+        "httpx2",
+        "pocketsphinx",
+        "yaml",
+        "espeakng_loader",
+        "soxr",
+        "engine.rest",
+        "engine.server.responders.chat",
+    )
+    code = f"import sys, engine.server; print([name for name in {extras!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
