@@ -721,7 +721,7 @@ def test_a_session_that_ends_leaves_no_connection_and_says_goodbye() -> None:
             async with shopping(options(peer.url(), **BOUNDS), ASK) as shopper:
                 await shopper.listed(tool(peer.url()))
                 await shopper.answered()
-            assert len(peer.asked("DELETE")) == 1
+            await peer.until(lambda: len(peer.asked("DELETE")) == 1)
             await peer.until(lambda: peer.open == 0)
 
     run(main)

@@ -222,7 +222,7 @@ def test_failures(way: str, name: str, arguments: Any, kind: str, words: str, pe
         bad = call(name, **arguments) if isinstance(arguments, dict) else call(name)
         if not isinstance(arguments, dict):
             bad = type(bad)(LABEL, name, "[1]")
-        settings = options(url, max_output_bytes=2000, call_s=1.0 if name == "slow" else 30.0)
+        settings = options(url, max_output_bytes=2000, call_s=3.0 if name == "slow" else 30.0)
         async with shopping(settings, bad, call("add", a=1, b=2)) as shopper:
             await shopper.listed(tool(url))
             item = await shopper.answered()
