@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engine.errors import RemoteProtocolError
 from engine.realtime import events as ev
 from engine.server.answering import Answering
 from engine.server.config import reported, updated
@@ -46,9 +47,8 @@ class Handlers:
 
         Raises ProtocolError when it is refused; then nothing has changed.
         """
-        assert not isinstance(event, ev.Unknown)  # the protocol refuses it, and output_audio_buffer.clear likewise
-        if event.extra:
-            raise unknown_parameter(next(iter(event.extra)))
+        # The protocol refuses unknown types and output_audio_buffer.clear, refuse_unknown (below) unknown members.
+        assert not isinstance(event, ev.Unknown) and not event.extra
         self._by_type[type(event)](event)
 
     def _session_update(self, event: ev.SessionUpdate) -> None:
@@ -92,3 +92,11 @@ class Handlers:
 
     def _response_create(self, event: ev.ResponseCreate) -> None:
         self._answering.create(dict(event.response) if event.response else {})
+
+
+def refuse_unknown(event: ev.AnyEvent) -> None:
+    """Raise RemoteProtocolError for a member that its type has not, before the event moves any state."""
+    if not isinstance(event, ev.Unknown) and event.extra:
+        problem = unknown_parameter(next(iter(event.extra)))
+        event_id = event.event_id if isinstance(event.event_id, str) else None
+        raise RemoteProtocolError(str(problem), code=problem.code, param=problem.param, event_id=event_id)

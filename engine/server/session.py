@@ -28,7 +28,7 @@ from engine.realtime.protocol import Protocol, Role, Slot, Verdict
 from engine.server.answering import Answering
 from engine.server.config import reported, without_answers
 from engine.server.faulty import Faulty
-from engine.server.handlers import Handlers
+from engine.server.handlers import Handlers, refuse_unknown
 from engine.server.hearing import Hearing
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
@@ -321,6 +321,7 @@ class Session:
         """
         try:
             event = wire.decode(data if self._beta is None else self._beta.incoming(data), Role.CLIENT)
+            refuse_unknown(event)
         except RemoteProtocolError as problem:
             self._protocol.malformed(problem)
             self._flush()

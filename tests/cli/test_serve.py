@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -11,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import engine
 from engine.audio import Resampler
 from engine.endpoints.wav import read_wav
 from tests.cli.harness import environment, finish, has_sound, heard, question, run, start, wav
@@ -74,6 +77,25 @@ def test_its_end_is_told_to_a_client_that_is_there(tmp_path: Path) -> None:
         ran = finish(client)
     assert ran.code == 1 and ran.err.count("\n") == 1 and "1001" in ran.err
     heard(out)
+
+
+@pytest.mark.parametrize("options", [(), ("--beta",)])
+def test_our_client_in_the_older_dialect(options: tuple[str, ...]) -> None:
+    async def answered(url: str) -> str:
+        silence = engine.Memory(np.zeros(24_000 * 2, np.int16))
+        async with engine.connect(silence, url=url, dialect="beta") as conversation:
+            conversation.say("Good morning.")
+            async for turn in conversation.turns():
+                if turn.role == "assistant":
+                    return turn.text
+        return ""
+
+    with served("--burst", 100, *options) as (_, url):
+        if options:
+            assert asyncio.run(answered(url)) == "Good morning."
+        else:
+            with pytest.raises(engine.EngineError, match=r"Beta API is no longer supported|beta_api_shape_disabled"):
+                asyncio.run(answered(url))
 
 
 def test_a_port_that_is_taken_is_one_line_and_2() -> None:

@@ -23,6 +23,8 @@ from tests.server.scripted import KINDS, AnyBrain, AtOnce, LoudnessDetector, Num
 FORMATS = st.sampled_from(list(AudioFormat))
 SPOTS = st.integers(0, 5)
 """Which of the known items, calls or responses is meant, counted from the newest."""
+MORE: st.SearchStrategy[Event] = st.sampled_from([{}, {}, {}, {"shiny": 1}])
+"""Members that no event has: it is refused, and nothing may have changed."""
 DETECTIONS: list[Any] = [
     None,
     {"type": "server_vad"},
@@ -182,9 +184,9 @@ class AnyClient(RuleBasedStateMachine):
         self.do(asyncio.sleep(seconds))
 
     @precondition(lambda self: self.session is not None)
-    @rule(kind=st.sampled_from(["input_audio_buffer.commit", "input_audio_buffer.clear"]))
-    def handles_the_buffer(self, kind: str) -> None:
-        self.do(self.held.send(kind))
+    @rule(kind=st.sampled_from(["input_audio_buffer.commit", "input_audio_buffer.clear"]), more=MORE)
+    def handles_the_buffer(self, kind: str, more: Event) -> None:
+        self.do(self.held.send(kind, **more))
 
     @precondition(lambda self: self.session is not None)
     @rule(update=st.sampled_from(UPDATES))
@@ -197,11 +199,11 @@ class AnyClient(RuleBasedStateMachine):
         self.do(self.held.ask({**overrides, **({"conversation": "none"} if aside else {})}))
 
     @precondition(lambda self: self.session is not None)
-    @rule(which=st.none() | SPOTS)
-    def cancels(self, which: int | None) -> None:
+    @rule(which=st.none() | SPOTS, more=MORE)
+    def cancels(self, which: int | None, more: Event) -> None:
         known = [*self.held.watch.ended, *self.held.watch.aside, self.held.watch.active or "resp_nobody"]
         named = {} if which is None else {"response_id": known[-1 - which % len(known)]}
-        self.do(self.held.send("response.cancel", **named))
+        self.do(self.held.send("response.cancel", **named, **more))
 
     @precondition(lambda self: self.session is not None)
     @rule(

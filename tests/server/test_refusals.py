@@ -169,6 +169,52 @@ def test_members_that_are_not_the_clients_to_set(wanted: dict[str, Any], param: 
     run(scene)
 
 
+OTHERS: list[tuple[str, dict[str, Any], str]] = [
+    ("conversation.item.create", {"item": {**HELLO, "shiny": 1}}, "item.shiny"),
+    ("conversation.item.create", {"item": {**HELLO, "content": [{"type": "input_text", "text": "x", "shiny": 1}]}},
+     "item.content[0].shiny"),
+    ("conversation.item.create", {"item": HELLO, "shiny": 1}, "shiny"),
+    ("conversation.item.delete", {"item_id": "user", "shiny": 1}, "shiny"),
+    ("response.create", {"response": {"shiny": 1}}, "response.shiny"),
+    ("response.create", {"response": {"audio": {"input": {}}}}, "response.audio.input"),
+    ("response.create", {"response": {"audio": {"output": {"speed": 1}}}}, "response.audio.output.speed"),
+    ("response.create", {"response": {"reasoning": {"shiny": 1}}}, "response.reasoning.shiny"),
+    ("response.create", {"response": {"prompt": {"id": "p", "shiny": 1}}}, "response.prompt.shiny"),
+    ("response.create", {"response": {"tools": [{**FUNCTION, "shiny": 1}]}}, "response.tools[0].shiny"),
+    ("response.create", {"response": {"input": [{**HELLO, "shiny": 1}]}}, "response.input[0].shiny"),
+    ("response.create", {"shiny": 1}, "shiny"),
+    ("response.cancel", {"shiny": 1}, "shiny"),
+    ("input_audio_buffer.append", {"audio": "", "shiny": 1}, "shiny"),
+]  # fmt: skip
+
+
+def test_unknown_members_of_every_other_event() -> None:
+    async def scene() -> None:
+        async with session() as client:
+            await client.send("conversation.item.create", item={**HELLO, "id": "user"})
+            for kind, fields, param in OTHERS:
+                error = await refused(client, kind, **fields)
+                assert (error["code"], error["param"], error["event_id"]) == ("unknown_parameter", param, "mine"), kind
+            assert len(client.of("conversation.item.added")) == 1
+            assert not client.of("response.created") and not client.of("conversation.item.deleted")
+
+    run(scene)
+
+
+def test_a_refused_cancel_leaves_the_response_and_the_next_cancel_alone() -> None:
+    async def scene() -> None:
+        async with session(Says(LONG), ServerOptions(burst=2)) as client:
+            await client.send("response.create")
+            await client.next("response.output_audio.delta")
+            assert (await refused(client, "response.cancel", shiny=1))["param"] == "shiny"
+            await client.send("response.cancel")
+            done = (await client.next("response.done"))["response"]
+            assert done["status_details"]["reason"] == "client_cancelled"
+            assert len(client.of("error")) == 1
+
+    run(scene)
+
+
 MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
 NEWER: list[tuple[str, Any]] = [
     ("session.audio.input.noise_reduction", {"type": "far_field", "strength": 0}),
