@@ -8,10 +8,10 @@ over it comes, in the microphone (24 kHz, over noise of -65 dBFS):
   not silence; a block of 10 ms is heard when it has been captured, which is counted. `early`: ducked before the
   label; `missed`: not confirmed while the utterance lasts.
 - noises at -30 dBFS (their loudest tenth) without speech: false ducks and false interruptions per hour, by class.
-- bursts of 100 to 400 ms, of which those of 200 ms without a pitch have to be taken back.
+- bursts of 100 to 400 ms, of which those without a voice have to be taken back.
 - no near end, but the loudspeaker's sound in the microphone (60 ms late): what echo control has to take away.
 
-`--old` switches the test for a pitch off, for comparison. `--plot` draws bench/bargein_events.svg. There is no peer in
+`--plot` draws bench/bargein_events.svg. There is no peer in
 the table: what livekit and pipecat do by default, 94 and 224 ms to see an onset on the same labels, was measured apart.
 """
 
@@ -21,7 +21,7 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,6 @@ ECHO_DB = (-40, -30, -20)
 SUDDEN = ("car horn", "dog", "thunder", "handling", "keyboard", "knocks")
 PLOT = Path(__file__).parent / "bargein_events.svg"
 SETTINGS = BargeIn()
-OLD = replace(SETTINGS, voiced_ms=0)
 
 
 class Room:
@@ -285,10 +284,9 @@ def draw(path: Path, heard: dict[str, list[Onset]], alarms: dict[str, Rate]) -> 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Onset to duck, to silence; false ducks and interruptions.")
     parser.add_argument("--quick", action="store_true", help="a quarter of the onsets, a sixth of the noise")
-    parser.add_argument("--old", action="store_true", help="any sound counts as a voice")
     parser.add_argument("--plot", type=Path, nargs="?", const=PLOT, help=f"write the picture, default {PLOT.name}")
     arguments = parser.parse_args()
-    lines, scored, counted = tables(OLD if arguments.old else SETTINGS, arguments.quick)
+    lines, scored, counted = tables(SETTINGS, arguments.quick)
     print("\n".join(lines))
     if arguments.plot:
         draw(arguments.plot, scored, counted)

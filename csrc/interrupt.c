@@ -13,8 +13,7 @@ int rt_interrupt_valid(const rt_interrupt_config *config)
 {
     return config->policy >= RT_POLICY_EITHER && config->policy <= RT_POLICY_NEVER && config->confirm_ms >= 10 &&
            config->confirm_ms <= 1000 && config->restore_ms >= 10 && config->restore_ms <= 2000 && config->threshold >= 0.0f &&
-           config->threshold <= 1.0f && config->voicing >= 0.0f && config->voicing <= 1.0f && config->voiced_ms <= config->confirm_ms &&
-           config->unvoiced_ms <= 2000;
+           config->threshold <= 1.0f;
 }
 
 int rt_interrupt_init(rt_interrupt *interrupt, const rt_interrupt_config *config)
@@ -30,7 +29,7 @@ void rt_interrupt_reset(rt_interrupt *interrupt)
 {
     interrupt->state = IDLE;
     interrupt->duck = interrupt->latch = 0;
-    interrupt->speech_halves = interrupt->voiced_hops = interrupt->quiet_hops = interrupt->held_hops = 0;
+    interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
 }
 
 static int holds(const rt_interrupt *interrupt)
@@ -38,12 +37,11 @@ static int holds(const rt_interrupt *interrupt)
     return interrupt->config.policy == RT_POLICY_EITHER || interrupt->config.policy == RT_POLICY_LOCAL;
 }
 
-static void count_speech(rt_interrupt *interrupt, int speech, float voicing)
+static void count_speech(rt_interrupt *interrupt, int speech)
 {
     interrupt->held_hops++;
     if (speech) {
         interrupt->speech_halves += 2;
-        interrupt->voiced_hops += voicing >= interrupt->config.voicing;
         interrupt->quiet_hops = 0;
     } else {
         interrupt->speech_halves -= interrupt->speech_halves > 0;
@@ -53,10 +51,7 @@ static void count_speech(rt_interrupt *interrupt, int speech, float voicing)
 
 static int sustained(const rt_interrupt *interrupt)
 {
-    const rt_interrupt_config *config = &interrupt->config;
-    uint32_t speech = interrupt->speech_halves * HOP_MS; /* half milliseconds */
-    int voice = interrupt->voiced_hops * HOP_MS >= config->voiced_ms || speech >= 2 * config->unvoiced_ms;
-    return (speech >= 2 * config->confirm_ms && voice) || interrupt->held_hops >= LONGEST_HOLD_HOPS;
+    return interrupt->speech_halves * HOP_MS >= 2 * interrupt->config.confirm_ms || interrupt->held_hops >= LONGEST_HOLD_HOPS;
 }
 
 static void to_idle(rt_interrupt *interrupt)
@@ -72,21 +67,20 @@ static void confirm(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_resul
     result->change |= RT_CHANGE_CONFIRMED;
 }
 
-static void duck(rt_interrupt *interrupt, float voicing, uint32_t newest, rt_interrupt_result *result)
+static void duck(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_result *result)
 {
     interrupt->state = DUCKED;
     interrupt->duck = newest;
-    interrupt->speech_halves = interrupt->voiced_hops = interrupt->quiet_hops = interrupt->held_hops = 0;
-    count_speech(interrupt, 1, voicing);
+    interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
+    count_speech(interrupt, 1);
     result->change = RT_CHANGE_DUCKED;
     if (holds(interrupt) && sustained(interrupt))
         confirm(interrupt, newest, result);
 }
 
-static void while_ducked(rt_interrupt *interrupt, int speech, float voicing, uint32_t playing, uint32_t newest,
-                         rt_interrupt_result *result)
+static void while_ducked(rt_interrupt *interrupt, int speech, uint32_t playing, uint32_t newest, rt_interrupt_result *result)
 {
-    count_speech(interrupt, speech, voicing);
+    count_speech(interrupt, speech);
     if (playing == 0) {
         to_idle(interrupt);
         result->hold = RT_HOLD_SEND;
@@ -101,19 +95,19 @@ static void while_ducked(rt_interrupt *interrupt, int speech, float voicing, uin
     }
 }
 
-void rt_interrupt_process(rt_interrupt *interrupt, float probability, float voicing, uint32_t playing, uint32_t newest,
+void rt_interrupt_process(rt_interrupt *interrupt, float probability, uint32_t playing, uint32_t newest,
                           rt_interrupt_result *result) RT_NONBLOCKING
 {
     int speech = probability >= interrupt->config.threshold && probability > 0.0f;
     result->hold = RT_HOLD_OFF;
     result->change = RT_CHANGE_NONE;
     if (interrupt->state == DUCKED)
-        while_ducked(interrupt, speech, voicing, playing, newest, result);
+        while_ducked(interrupt, speech, playing, newest, result);
     else if (interrupt->state == CONFIRMED && (playing == 0 || playing > interrupt->latch))
         to_idle(interrupt);
     if (interrupt->state == IDLE && result->change == RT_CHANGE_NONE && speech && playing != 0 &&
         interrupt->config.policy != RT_POLICY_NEVER)
-        duck(interrupt, voicing, newest, result);
+        duck(interrupt, newest, result);
     if (interrupt->state == DUCKED && holds(interrupt))
         result->hold = RT_HOLD_ON;
     result->duck = interrupt->duck;

@@ -1,7 +1,7 @@
 /* interrupt.h - barge-in as a state machine: duck, then confirm or restore. Decided in the hop in which speech is heard.
  *
- * Goes in, once per hop on the capture thread: the probability of near-end speech, its voicing (voicing.h), the generation being played
- * (0: silence) and the newest generation opened. Comes out: the generation to duck (0: none), the generation to discard (latched, never falls), what to do
+ * Goes in, once per hop on the capture thread: the probability of near-end speech, the generation being played (0: silence) and the newest
+ * generation opened. Comes out: the generation to duck (0: none), the generation to discard (latched, never falls), what to do
  * with the captured sound, and what changed.
  *
  *   IDLE ──speech while playing──▶ DUCKED ──sustained speech, or 2 s of hold──▶ CONFIRMED ──silence or a newer generation plays──▶ IDLE
@@ -10,8 +10,6 @@
  * Sustained: a hop of speech counts 10 ms, a hop without takes 5 ms away, and the hop in which confirm_ms are counted confirms. The onset
  * counts: speech without a gap confirms in hop ceil(confirm_ms / 10), the one that ducks being hop 1 (100: nine hops after it; 10: in it,
  * then both changes are reported at once and nothing is held). Likewise restore: in hop ceil(restore_ms / 10) of a row without speech.
- * A knock or a cough lasts as long as a short word, but has no pitch: voiced_ms of what is counted must have one, or unvoiced_ms must be
- * counted. With voiced_ms 0 voicing does not matter.
  * From DUCKED the captured sound is held; CONFIRMED sends it, restore drops it (a cough), the end of playback sends it (nothing was left
  * to interrupt).
  * Policies: EITHER and LOCAL confirm here; SERVER ducks here, leaves the decision to the server and so does not hold; NEVER does
@@ -37,9 +35,6 @@ typedef struct rt_interrupt_config {
     float threshold;     /* 0..1, probability from which a hop is speech */
     uint32_t confirm_ms; /* 10..1000 */
     uint32_t restore_ms; /* 10..2000 */
-    float voicing;       /* 0..1, from which a hop of speech has a pitch */
-    uint32_t voiced_ms;  /* 0..confirm_ms */
-    uint32_t unvoiced_ms; /* 0..2000; less than confirm_ms is as much */
 } rt_interrupt_config;
 
 typedef struct rt_interrupt_result {
@@ -54,7 +49,7 @@ int rt_interrupt_init(rt_interrupt *interrupt, const rt_interrupt_config *config
 int rt_interrupt_valid(const rt_interrupt_config *config); /* what init looks at first; 1 or 0 */
 void rt_interrupt_reset(rt_interrupt *interrupt);
 /* One hop. `result` is written whole every time. */
-void rt_interrupt_process(rt_interrupt *interrupt, float probability, float voicing, uint32_t playing, uint32_t newest,
+void rt_interrupt_process(rt_interrupt *interrupt, float probability, uint32_t playing, uint32_t newest,
                           rt_interrupt_result *result) RT_NONBLOCKING;
 uint32_t rt_interrupt_latency(const rt_interrupt *interrupt); /* samples: 0 */
 /* cdef end */
@@ -64,7 +59,7 @@ struct rt_interrupt {
     int state;
     uint32_t duck, latch;
     uint32_t speech_halves; /* half hops */
-    uint32_t voiced_hops, quiet_hops, held_hops;
+    uint32_t quiet_hops, held_hops;
 };
 
 #endif

@@ -164,6 +164,7 @@ def test_the_scan_for_subnormals_knows_every_float(header: Path) -> None:
 
 def test_state_has_floats_to_scan() -> None:
     assert {"z1", "z2", "a1"} < floats_of(CSRC / "biquad.h")
+    assert {"window", "past", "products"} < floats_of(CSRC / "vad_features.h")
     assert {"energy", "least_now"} < floats_of(CSRC / "vad.h")
     assert {"slow", "fast", "target_us"} < floats_of(CSRC / "delays.h")
     assert floats_of(CSRC / "gate.h") == {"history"}

@@ -14,7 +14,6 @@
 #include "stages.h"
 #include "stretch.h"
 #include "vad.h"
-#include "voicing.h"
 #include "volume.h"
 #include "workload.h"
 
@@ -109,18 +108,6 @@ static void vad(uint32_t hop)
     rt_vad_process(block, voice_hop(RT_RATE, hop));
 }
 
-static void begin_voicing(const void *option)
-{
-    (void)option;
-    block = memory(rt_voicing_size());
-    rt_voicing_init(block);
-}
-
-static void voicing(uint32_t hop)
-{
-    rt_voicing_process(block, voice_hop(RT_RATE, hop));
-}
-
 /* Speech in the middle of the cycle. */
 static float probability(uint32_t hop)
 {
@@ -144,7 +131,7 @@ static void gate(uint32_t hop)
 static void begin_interrupt(const void *option)
 {
     (void)option;
-    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 300, 0.6f, 30, 320};
+    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 300};
     block = memory(rt_interrupt_size());
     rt_interrupt_init(block, &config);
 }
@@ -153,7 +140,7 @@ static void interrupt(uint32_t hop)
 {
     rt_interrupt_result result;
     uint32_t generation = hop / CYCLE + 1;
-    rt_interrupt_process(block, probability(hop), 0.8f, generation, generation, &result);
+    rt_interrupt_process(block, probability(hop), generation, generation, &result);
 }
 
 /* ---- stages ---- */
@@ -345,7 +332,6 @@ const workload block_workloads[] = {
     {"g711 mu-law to A-law", begin_g711, CONVERSION(RT_G711_ULAW_TO_ALAW), g711, code_hop, NULL},
     {"ring, write and read", begin_ring, NULL, ring, NULL, NULL},
     {"vad", begin_vad, NULL, vad, NULL, NULL},
-    {"voicing", begin_voicing, NULL, voicing, NULL, NULL},
     {"gate", begin_gate, NULL, gate, NULL, NULL},
     {"interrupt", begin_interrupt, NULL, interrupt, NULL, NULL},
     {"stages, swapping", begin_stages, NULL, stages, swap, NULL},

@@ -50,6 +50,9 @@ static rt_duplex_config next_config(input *in)
         .send_format = (int)(flags >> 3 & 3) % 3,
         .records_ms = 2000,
         .speech_threshold = 0.5f,
+        .speech_release = 0.35f,
+        .speech_ms = 20,
+        .pause_ms = 150,
         .duck_gain = (float)(flags >> 5) / 7.0f,
         .ramp_ms = 10 + flags,
         .wakeup_descriptor = flags & 32 ? descriptor() : -1,
@@ -59,7 +62,7 @@ static rt_duplex_config next_config(input *in)
     c.gate.hold_ms = next_in(in, 0, 300);
     c.gate.preroll_ms = next_in(in, 0, 500);
     c.gate.linger_ms = next_in(in, 0, 500);
-    c.interrupt = (rt_interrupt_config){(int)next_in(in, 0, 3), 0.5f, 0, 0, 0.6f, 0, 300};
+    c.interrupt = (rt_interrupt_config){(int)next_in(in, 0, 3), 0.5f, 0, 0};
     c.interrupt.confirm_ms = next_in(in, 10, 265);
     c.interrupt.restore_ms = next_in(in, 10, 265);
     c.playout = (rt_playout_config){(int)next_in(in, 0, 2), 9600, 0, 0, 0};

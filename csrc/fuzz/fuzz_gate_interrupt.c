@@ -31,11 +31,9 @@ static rt_gate_config next_gate(input *in)
 
 static rt_interrupt_config next_interrupt(input *in)
 {
-    rt_interrupt_config config = {(int)next_in(in, 0, 4) - (next_byte(in) > 250), next_share(in), 0, 0, 0.6f, 0, 0};
+    rt_interrupt_config config = {(int)next_in(in, 0, 4) - (next_byte(in) > 250), next_share(in), 0, 0};
     config.confirm_ms = next_in(in, 5, 1005);
     config.restore_ms = next_in(in, 5, 2005);
-    config.voiced_ms = next_byte(in) % 4 ? 0 : next_in(in, 0, 200);
-    config.unvoiced_ms = next_in(in, 0, 2010);
     return config;
 }
 
@@ -46,8 +44,7 @@ static int sound_configs(const rt_gate_config *g, const rt_interrupt_config *c)
     return g->mode >= 0 && g->mode <= 2 && share(g->open_threshold) && share(g->close_threshold) &&
            g->close_threshold <= g->open_threshold && g->hold_ms <= 10000 && g->preroll_ms <= 500 &&
            c->policy >= 0 && c->policy <= 3 && share(c->threshold) && c->confirm_ms >= 10 && c->confirm_ms <= 1000 &&
-           g->linger_ms <= 60000 && c->restore_ms >= 10 && c->restore_ms <= 2000 &&
-           c->voiced_ms <= c->confirm_ms && c->unvoiced_ms <= 2000;
+           g->linger_ms <= 60000 && c->restore_ms >= 10 && c->restore_ms <= 2000;
 }
 
 /* What interrupt.h promises of one hop. */
@@ -114,7 +111,7 @@ static void hop(bench *b, float probability, int any_hold)
     for (int i = 0; i < RT_HOP; i++)
         samples[i] = (float)b->hops;
     memset(&result, RUBBISH, sizeof result);
-    rt_interrupt_process(b->interrupt, probability, (float)(b->hops / 7 % 3) * 0.4f, b->playing, b->newest, &result);
+    rt_interrupt_process(b->interrupt, probability, b->playing, b->newest, &result);
     check_result(b, &result, probability >= b->config.threshold && probability > 0.0f);
     rt_gate_process(b->gate, samples, probability, any_hold >= 0 ? any_hold : result.hold, b->turn_open, &plan);
     b->hops++;

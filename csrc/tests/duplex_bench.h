@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "duplex.h"
+#include "loud_vad.h"
 
 #define PI 3.14159265358979323846
 
@@ -21,12 +22,15 @@ static inline rt_duplex_config usual(void)
         .send_format = RT_PCM16,
         .records_ms = 2000,
         .speech_threshold = 0.5f,
+        .speech_release = 0.35f,
+        .speech_ms = 20,
+        .pause_ms = 150,
         .duck_gain = 0.25f,
         .ramp_ms = 10,
         .wakeup_descriptor = -1,
         .wakeup_records = 1,
         .gate = {RT_GATE_OFF, 0.5f, 0.3f, 200, 100, 0},
-        .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200, 0, 0, 0},
+        .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200},
         .playout = {RT_PCM16, 480000, 20, 0, 0},
     };
     return config;

@@ -17,7 +17,6 @@
 #include "echo_filter.h"
 #include "highpass.h"
 #include "jitter.h"
-#include "voicing.h"
 #include "volume.h"
 
 #include <stddef.h>
@@ -29,7 +28,7 @@ typedef struct floats {
 
 #define FLOAT_BYTES(value)                                                                                             \
     _Generic((value), float: 4, float *: 4, float(*)[RT_HOP]: 4, float(*)[RT_ECHO_PHASES]: 4,                          \
-             float(*)[RT_ECHO_ROW]: 4, double: 8)
+             float(*)[RT_ECHO_ROW]: 4, float(*)[RT_VAD_LAGS]: 4, double: 8)
 #define FLOATS(type, field)                                                                                            \
     {                                                                                                                  \
         #type "." #field, offsetof(type, field), sizeof(((type *)0)->field), FLOAT_BYTES(((type *)0)->field)           \
@@ -42,8 +41,17 @@ static const floats biquad_floats[] = {
 };
 static const floats vad_floats[] = {
     FLOATS(rt_vad, energy), FLOATS(rt_vad, least), FLOATS(rt_vad, least_now), FLOATS(rt_vad, floor_db),
+    FLOATS(rt_vad, level_db), FLOATS(rt_vad, bridged),
 };
-static const floats voicing_floats[] = {FLOATS(rt_voicing, history)};
+static const floats vad_net_floats[] = {FLOATS(rt_vad_net, first), FLOATS(rt_vad_net, second)};
+static const floats vad_features_floats[] = {
+    FLOATS(rt_vad_features, window), FLOATS(rt_vad_features, band_share), FLOATS(rt_vad_features, band_scale),
+    FLOATS(rt_vad_features, taps), FLOATS(rt_vad_features, sound), FLOATS(rt_vad_features, past),
+    FLOATS(rt_vad_features, products),
+};
+static const floats fft_floats[] = {
+    FLOATS(rt_fft, turn), FLOATS(rt_fft, slip), FLOATS(rt_fft, half_turn), FLOATS(rt_fft, half_slip),
+};
 static const floats volume_floats[] = {
     FLOATS(rt_volume, gain), FLOATS(rt_volume, target), FLOATS(rt_volume, loudest),
 };
@@ -51,7 +59,7 @@ static const floats gate_floats[] = {
     FLOATS(rt_gate, config.open_threshold), FLOATS(rt_gate, config.close_threshold), FLOATS(rt_gate, history),
 };
 static const floats interrupt_floats[] = {
-    FLOATS(rt_interrupt, config.threshold), FLOATS(rt_interrupt, config.voicing),
+    FLOATS(rt_interrupt, config.threshold),
 };
 static const floats edge_floats[] = {FLOATS(rt_edge, recent)};
 static const floats stretch_floats[] = {FLOATS(rt_stretch, match), FLOATS(rt_stretch, past)};
@@ -95,7 +103,7 @@ static const floats playout_floats[] = {FLOATS(rt_playout, rate), FLOATS(rt_play
 static const floats capture_floats[] = {
     FLOATS(rt_capture, mono), FLOATS(rt_capture, hop), FLOATS(rt_capture, resampled), FLOATS(rt_capture, reference), FLOATS(rt_capture, clock_s),
     FLOATS(rt_capture, stats.probability), FLOATS(rt_capture, stats.level_peak), FLOATS(rt_capture, stats.level_rms),
-    FLOATS(rt_capture, stats.floor_db), FLOATS(rt_capture, stats.voicing),
+    FLOATS(rt_capture, stats.floor_db), FLOATS(rt_capture, stats.bridged),
 };
 static const floats reference_floats[] = {
     FLOATS(rt_reference, mono), FLOATS(rt_reference, given), FLOATS(rt_reference, fifo), FLOATS(rt_reference, drift),
@@ -151,13 +159,8 @@ static inline uint32_t scan_resample(const char *name, const rt_resample *r)
 
 static inline uint32_t scan_vad(const rt_vad *vad)
 {
-    return SCAN(vad_floats, vad) + SCAN(biquad_floats, &vad->high_pass) + SCAN(biquad_floats, &vad->low_pass);
-}
-
-static inline uint32_t scan_voicing(const rt_voicing *voicing)
-{
-    return SCAN(voicing_floats, voicing) + SCAN(biquad_floats, &voicing->high_pass) +
-           SCAN(biquad_floats, &voicing->low_pass[0]) + SCAN(biquad_floats, &voicing->low_pass[1]);
+    return SCAN(vad_floats, vad) + SCAN(vad_features_floats, &vad->features) + SCAN(fft_floats, &vad->features.fft) +
+           SCAN(vad_net_floats, &vad->net);
 }
 
 static inline uint32_t scan_jitter(const rt_jitter *jitter)
@@ -198,7 +201,6 @@ static inline uint32_t scan_duplex(rt_duplex *d)
     if (d->config.send_format != RT_PCM16)
         found += scan_resample("the encoder's resampler", rt_duplex_part(d, c->encode_offset));
     found += scan_vad(rt_duplex_part(d, c->vad_offset));
-    found += scan_voicing(rt_duplex_part(d, c->voicing_offset));
     found += SCAN(volume_floats, rt_duplex_part(d, p->volume_offset));
     found += SCAN(interrupt_floats, rt_duplex_part(d, c->interrupt_offset));
     found += SCAN(gate_floats, rt_duplex_part(d, c->gate_offset));

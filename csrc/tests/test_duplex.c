@@ -269,6 +269,12 @@ static void bad_arguments(void)
     REFUSED(records_ms, 60001);
     REFUSED(speech_threshold, NAN);
     REFUSED(speech_threshold, 1.1f);
+    REFUSED(speech_release, NAN);
+    REFUSED(speech_release, 0.6f);
+    REFUSED(speech_ms, 9);
+    REFUSED(speech_ms, 1001);
+    REFUSED(pause_ms, 9);
+    REFUSED(pause_ms, 10001);
     REFUSED(duck_gain, -0.1f);
     REFUSED(duck_gain, NAN);
     REFUSED(wakeup_records, 0);

@@ -2,7 +2,7 @@
 #include "check.h"
 #include "interrupt.h"
 
-static const rt_interrupt_config usual = {RT_POLICY_EITHER, 0.5f, 100, 300, 0, 0, 0};
+static const rt_interrupt_config usual = {RT_POLICY_EITHER, 0.5f, 100, 300};
 
 static rt_interrupt *make(const rt_interrupt_config *config)
 {
@@ -14,7 +14,7 @@ static rt_interrupt *make(const rt_interrupt_config *config)
 static rt_interrupt_result hop(rt_interrupt *interrupt, int speech, uint32_t playing, uint32_t newest)
 {
     rt_interrupt_result result;
-    rt_interrupt_process(interrupt, speech ? 0.5f : 0.49f, 0, playing, newest, &result);
+    rt_interrupt_process(interrupt, speech ? 0.5f : 0.49f, playing, newest, &result);
     return result;
 }
 
@@ -88,7 +88,7 @@ static void playback_that_ends_releases(void)
 
 static void longest_hold_is_two_seconds(void)
 {
-    rt_interrupt_config config = {RT_POLICY_LOCAL, 0.5f, 1000, 2000, 0, 0, 0};
+    rt_interrupt_config config = {RT_POLICY_LOCAL, 0.5f, 1000, 2000};
     rt_interrupt *i = make(&config);
     int hops = 0, change = 0;
     for (; hops < 300 && change != RT_CHANGE_CONFIRMED; hops++) /* a word now and then: never sustained, never quiet */
@@ -141,7 +141,7 @@ static void policies(void)
 static void every_time_in_hops(void)
 {
     for (uint32_t ms = 10; ms <= 1000; ms += 10) {
-        rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, ms, 2 * ms, 0, 0, 0};
+        rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, ms, 2 * ms};
         rt_interrupt *i = make(&config);
         uint32_t hops = 1;
         while (hops < 300 && !(hop(i, 1, 1, 1).change & RT_CHANGE_CONFIRMED))
@@ -160,7 +160,7 @@ static void every_time_in_hops(void)
 
 static void confirms_in_the_hop_of_the_onset(void)
 {
-    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 10, 300, 0, 0, 0};
+    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 10, 300};
     rt_interrupt *i = make(&config);
     IS(hop(i, 1, 2, 3), RT_CHANGE_DUCKED | RT_CHANGE_CONFIRMED, 3, 3, RT_HOLD_OFF);
     IS(hop(i, 1, 2, 3), RT_CHANGE_NONE, 3, 3, RT_HOLD_OFF);
@@ -178,55 +178,20 @@ static void confirms_in_the_hop_of_the_onset(void)
 static void bad_arguments(void)
 {
     static const rt_interrupt_config bad[] = {
-        {-1, 0.5f, 100, 300, 0, 0, 0},        {4, 0.5f, 100, 300, 0, 0, 0},     {0, -0.1f, 100, 300, 0, 0, 0},
-        {0, 1.1f, 100, 300, 0, 0, 0},         {0, NAN, 100, 300, 0, 0, 0},      {0, 0.5f, 9, 300, 0, 0, 0},
-        {0, 0.5f, 1001, 300, 0, 0, 0},        {0, 0.5f, 100, 9, 0, 0, 0},       {0, 0.5f, 100, 2001, 0, 0, 0},
-        {0, 0.5f, 100, 300, -0.1f, 0, 0},     {0, 0.5f, 100, 300, 1.1f, 0, 0},  {0, 0.5f, 100, 300, NAN, 0, 0},
-        {0, 0.5f, 100, 300, 0.5f, 101, 0},    {0, 0.5f, 100, 300, 0.5f, 50, 2001},
+        {-1, 0.5f, 100, 300},  {4, 0.5f, 100, 300}, {0, -0.1f, 100, 300}, {0, 1.1f, 100, 300},  {0, NAN, 100, 300},
+        {0, 0.5f, 9, 300},     {0, 0.5f, 1001, 300}, {0, 0.5f, 100, 9},    {0, 0.5f, 100, 2001},
     };
     rt_interrupt *i = make(&usual);
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
         CHECK_EQUAL(rt_interrupt_init(i, &bad[k]), RT_BAD_ARGUMENT);
     CHECK_EQUAL(rt_interrupt_latency(i), 0);
     rt_interrupt_result result;
-    rt_interrupt_process(i, NAN, 0, 1, 1, &result);
+    rt_interrupt_process(i, NAN, 1, 1, &result);
     CHECK_EQUAL(result.change, RT_CHANGE_NONE); /* NaN is not speech */
-    rt_interrupt_config always = {RT_POLICY_EITHER, 0.0f, 100, 300, 0, 0, 0};
+    rt_interrupt_config always = {RT_POLICY_EITHER, 0.0f, 100, 300};
     CHECK_EQUAL(rt_interrupt_init(i, &always), RT_OK);
-    rt_interrupt_process(i, 0.0f, 0, 1, 1, &result);
+    rt_interrupt_process(i, 0.0f, 1, 1, &result);
     CHECK_EQUAL(result.change, RT_CHANGE_NONE); /* probability 0 is never speech, whatever the threshold */
-    free(i);
-}
-
-/* Hops until it is confirmed, with a pitch in those hops of speech that `pitched` names by their bits. */
-static int hops_to_confirm(const rt_interrupt_config *config, uint64_t pitched)
-{
-    rt_interrupt *i = make(config);
-    rt_interrupt_result result = {0, 0, 0, 0};
-    int hops = 0;
-    while (hops < 300 && !(result.change & RT_CHANGE_CONFIRMED)) {
-        rt_interrupt_process(i, 1.0f, hops < 64 && pitched >> hops & 1 ? 0.6f : 0.59f, 1, 1, &result);
-        hops++;
-    }
-    free(i);
-    return hops;
-}
-
-static void a_voice_confirms_sooner_than_a_noise(void)
-{
-    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 200, 0.6f, 30, 320};
-    CHECK_EQUAL(hops_to_confirm(&config, ~0ull), 12);      /* a voice all the time */
-    CHECK_EQUAL(hops_to_confirm(&config, 7), 12);          /* 30 ms of it are enough, wherever they are */
-    CHECK_EQUAL(hops_to_confirm(&config, 7ull << 15), 18); /* "s", then a vowel: in the hop that makes it 30 ms */
-    CHECK_EQUAL(hops_to_confirm(&config, 3), 32);          /* 20 ms are not */
-    CHECK_EQUAL(hops_to_confirm(&config, 0), 32);          /* a noise, or a whisper */
-    config.unvoiced_ms = 50; /* less than confirm_ms is as much */
-    CHECK_EQUAL(hops_to_confirm(&config, 0), 12);
-    config.unvoiced_ms = 2000; /* only the longest hold */
-    CHECK_EQUAL(hops_to_confirm(&config, 0), 200);
-    rt_interrupt *i = make(&config);
-    for (int k = 0; k < 100; k++) /* 200 ms of noise, silence, and again: nothing adds up */
-        CHECK((hop(i, k % 50 < 20, 1, 1).change & RT_CHANGE_CONFIRMED) == 0);
     free(i);
 }
 
@@ -288,7 +253,6 @@ int main(void)
     policies();
     every_time_in_hops();
     confirms_in_the_hop_of_the_onset();
-    a_voice_confirms_sooner_than_a_noise();
     bad_arguments();
     unsigned long long seed = 1234567;
     printf("seed %llu\n", seed);

@@ -13,12 +13,14 @@ static rt_duplex_config duplex_config(void)
     config.max_block_frames = 480;
     config.records_ms = 2000;
     config.speech_threshold = 0.5f;
+    config.speech_ms = 20;
+    config.pause_ms = 150;
     config.duck_gain = 0.126f;
     config.ramp_ms = 10;
     config.wakeup_descriptor = -1;
     config.wakeup_records = 2;
     config.gate.open_threshold = config.gate.close_threshold = 0.5f;
-    config.interrupt = (rt_interrupt_config){RT_POLICY_NEVER, 0.5f, 120, 200, 0, 0, 0};
+    config.interrupt = (rt_interrupt_config){RT_POLICY_NEVER, 0.5f, 120, 200};
     config.playout = (rt_playout_config){RT_PCM16, 24000, 20, 0, 0};
     return config;
 }

@@ -254,9 +254,9 @@ static void check_halves(int fades)
             .capture_rate_hz = rates[i % 4], .playback_rate_hz = rates[i % 4],
             .capture_channels = 1, .playback_channels = 1,
             .sample = RT_FLOAT32, .max_block_frames = MOST, .send_format = formats[i % 3], .records_ms = 2000,
-            .speech_threshold = 0.5f, .duck_gain = 0.25f, .ramp_ms = 10, .wakeup_descriptor = -1, .wakeup_records = 1,
+            .speech_threshold = 0.0f, .speech_ms = 20, .pause_ms = 150, .duck_gain = 0.25f, .ramp_ms = 10, .wakeup_descriptor = -1, .wakeup_records = 1,
             .gate = {(int)(i % 3), 0.5f, 0.3f, 200, 100, 0},
-            .interrupt = {.policy = RT_POLICY_EITHER, .threshold = 0.5f, .confirm_ms = 100, .restore_ms = 200},
+            .interrupt = {.policy = RT_POLICY_EITHER, .threshold = 0.0f, .confirm_ms = 100, .restore_ms = 200},
             .playout = {formats[i % 3], 240000, 20, 40, 40, policies[i / 12], 2000, 1.0f},
         };
         check_duplex(&config, fades);
@@ -290,6 +290,8 @@ int main(void)
     };
     FINDS(vad_floats, rt_vad);
     FINDS(biquad_floats, rt_biquad);
+    FINDS(vad_features_floats, rt_vad_features);
+    FINDS(vad_net_floats, rt_vad_net);
     FINDS(gate_floats, rt_gate);
     FINDS(delays_floats, rt_delays);
     FINDS(playback_floats, rt_playback);

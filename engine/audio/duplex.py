@@ -81,13 +81,11 @@ class GateMode(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class BargeIn:
-    """When speech over a reply ducks it, and when it ends it. `threshold` and `voicing` 0..1, `duck_db` -60..0.
+    """When speech over a reply ducks it, and when it ends it. `threshold` 0..1, `duck_db` -60..0.
 
     Speech with a probability of `threshold` ducks in the same hop of 10 ms, along a ramp of `ramp_ms` (10..1000, also
     that of volume and hold). `confirm_ms` (10..1000) of it end the reply under a fade of `fade_ms` (1..200): a hop
-    without speech takes half a hop away, and `voiced_ms` (0..confirm_ms) of it must have a pitch, by a `voicing` above
-    its own; else it takes `unvoiced_ms` (0..2000), so that a knock, a cough or a rustle of 200 ms does not end it.
-    `voiced_ms` 0 takes any sound for a voice. `restore_ms` (10..2000) of continuous non-speech take it all back.
+    without speech takes half a hop away. `restore_ms` (10..2000) of continuous non-speech take it all back.
     """
 
     policy: Policy = Policy.EITHER
@@ -97,9 +95,6 @@ class BargeIn:
     restore_ms: int = 200
     fade_ms: int = 20
     ramp_ms: int = 10
-    voicing: float = 0.6
-    voiced_ms: int = 30
-    unvoiced_ms: int = 320
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +115,9 @@ class Gate:
 class DuplexConfig:
     """All that is fixed for the life of a Duplex. Rates in Hz (8000..192000), channels 1..32, blocks up to
     `max_block` frames. `pairs_ms` (0, or 100..10000) of microphone and echo reference are kept for `read_pairs`.
+
+    The events of speech (SPEECH_STARTED and _STOPPED): it begins with `speech_ms` (10..1000) in a row at a probability
+    of `speech_threshold`, and ends with `pause_ms` (10..10000) in a row below `speech_release` (at most the threshold).
     """
 
     capture_rate: int = 48000
@@ -139,6 +137,9 @@ class DuplexConfig:
     max_delay_ms: int = 2000
     patience: float = 1.0
     speech_threshold: float = 0.5
+    speech_release: float = 0.35
+    speech_ms: int = 20
+    pause_ms: int = 150
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
     wakeup_descriptor: int = -1
@@ -173,6 +174,9 @@ def _c_config(config: DuplexConfig) -> Any:
     c.send_format = config.send_format.code
     c.records_ms = int(checked("records_ms", config.records_ms, 2000, 60000))
     c.speech_threshold = checked("speech_threshold", config.speech_threshold, 0, 1)
+    c.speech_release = min(checked("speech_release", config.speech_release, 0, 1), c.speech_threshold)
+    c.speech_ms = int(checked("speech_ms", config.speech_ms, 10, 1000))
+    c.pause_ms = int(checked("pause_ms", config.pause_ms, 10, 10000))
     c.wakeup_descriptor = config.wakeup_descriptor
     c.wakeup_records = int(checked("wakeup_records", config.wakeup_records, 1, 100))
     c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
@@ -200,10 +204,6 @@ def _fill_interrupt(c: Any, barge_in: BargeIn) -> None:
     c.threshold = checked("barge_in.threshold", barge_in.threshold, 0, 1)
     c.confirm_ms = int(checked("barge_in.confirm_ms", barge_in.confirm_ms, 10, 1000))
     c.restore_ms = int(checked("barge_in.restore_ms", barge_in.restore_ms, 10, 2000))
-    c.voicing = checked("barge_in.voicing", barge_in.voicing, 0, 1)
-    voiced_ms = min(barge_in.voiced_ms, barge_in.confirm_ms)  # a short confirm_ms may be all voice
-    c.voiced_ms = int(checked("barge_in.voiced_ms", voiced_ms, 0, 1000))
-    c.unvoiced_ms = int(checked("barge_in.unvoiced_ms", barge_in.unvoiced_ms, 0, 2000))
 
 
 def _fill_gate(c: Any, gate: Gate) -> None:

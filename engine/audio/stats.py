@@ -67,8 +67,8 @@ def playout_stats(raw: Any) -> PlayoutStats:
 class CaptureStats:
     """One snapshot of the capture half. Hops and records are 10 ms each; levels are linear, 1 full scale.
 
-    `held_hops` were held while a barge-in was undecided and then dropped. `voicing` 0..1 and `muted` are of the last
-    hop.
+    `probability` is that of exact speech, `bridged` that of speech or a short pause in it, 0..1, both of the last hop.
+    `held_hops` were held while a barge-in was undecided and then dropped. `muted` is of the last hop.
     """
 
     frames: int
@@ -77,6 +77,7 @@ class CaptureStats:
     lost_records: int
     lost_events: int
     probability: float
+    bridged: float
     level_peak: float
     level_rms: float
     floor_db: float
@@ -88,7 +89,6 @@ class CaptureStats:
     gate_open: bool
     settled: int
     """Captured position, 24 kHz samples, before which nothing will still be sent but pre-roll of later speech."""
-    voicing: float
     muted: bool
     lost_pairs: int
 
@@ -117,6 +117,7 @@ def capture_stats(raw: Any) -> CaptureStats:
         raw.lost_records,
         raw.lost_events,
         raw.probability,
+        raw.bridged,
         raw.level_peak,
         raw.level_rms,
         raw.floor_db,
@@ -127,7 +128,6 @@ def capture_stats(raw: Any) -> CaptureStats:
         gate.lost_hops,
         bool(gate.open),
         gate.settled * HOP,
-        raw.voicing,
         bool(raw.muted),
         raw.lost_pairs,
     )

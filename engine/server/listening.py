@@ -114,7 +114,8 @@ class Listening:
 
     def _turn_settings(self) -> TurnSettings | None:
         found = self._state.turn_detection
-        return None if found is None else TurnSettings.of(found, self._state.options.least_speech_ms)
+        options = self._state.options
+        return None if found is None else TurnSettings.of(found, options.least_speech_ms, options.hysteresis)
 
     def _idle_timeout_ms(self) -> int | None:
         found = self._state.turn_detection

@@ -62,6 +62,8 @@ class ServerOptions:
     """Speech needed within one and a half times its length before a turn opens: a shorter burst (a click, a cough) is
     none.
     """
+    hysteresis: float = 0.15
+    """How far below `threshold` (0..1) speech under way may fall and still be speech; never below half of it."""
     idle_history_ms: int = 1000
     """Audio before a turn that a client's commit may still reach while turn detection is on and nobody speaks."""
     max_sessions: int = 64
@@ -109,6 +111,7 @@ class ServerOptions:
         _within("max_items", self.max_items, 10, 10**6)
         _within("max_responses", self.max_responses, 1, MAX_OUT_OF_BAND)
         _within("least_speech_ms", self.least_speech_ms, 10, 1000)
+        _within("hysteresis", self.hysteresis, 0, 1)
         _within("idle_history_ms", self.idle_history_ms, 100, 60_000)
         _within("max_sessions", self.max_sessions, 1, 10**6)
         _within("warm_up_s", self.warm_up_s, 0.01, 3600)

@@ -5,7 +5,8 @@ default of 100 ms, ten of the last fifteen hops. A burst of 90 ms never opens on
 one. The start is the first of those hops, less prefix_padding_ms. It closes after silence_duration_ms without a
 single hop of speech.
 
-While a turn is open the threshold is lower (by 0.15, but not under half), so that a trailing syllable does not end it.
+While a turn is open the threshold is lower (by `hysteresis`, 0.15, but not under half), so that a trailing syllable
+does not end it.
 
 With semantic_vad the window is the longest wait of the eagerness (8, 4 or 2 s), and a pause is told of: once it has
 lasted JUDGE_MS, and every JUDGE_AGAIN_MS from then on. Whoever judges it (`turnend`) may shorten the window for this
@@ -28,7 +29,7 @@ JUDGE_AGAIN_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class TurnSettings:
-    """What decides about turns. Times in milliseconds."""
+    """What decides about turns. Times in milliseconds, `threshold` and `hysteresis` as probabilities, 0 to 1."""
 
     threshold: float = 0.5
     prefix_ms: int = 300
@@ -36,18 +37,20 @@ class TurnSettings:
     least_speech_ms: int = 100
     eagerness: str | None = None
     """That of semantic_vad; None: silence alone ends a turn."""
+    hysteresis: float = 0.15
 
     @classmethod
-    def of(cls, turn_detection: Mapping[str, Any], least_speech_ms: int) -> TurnSettings:
+    def of(cls, turn_detection: Mapping[str, Any], least_speech_ms: int, hysteresis: float = 0.15) -> TurnSettings:
         """From the effective `turn_detection` object of a session."""
         if turn_detection["type"] == "semantic_vad":
             eagerness = turn_detection["eagerness"]
-            return cls(0.5, SEMANTIC_PREFIX_MS, LONGEST_WAIT_MS[eagerness], least_speech_ms, eagerness)
+            return cls(0.5, SEMANTIC_PREFIX_MS, LONGEST_WAIT_MS[eagerness], least_speech_ms, eagerness, hysteresis)
         return cls(
             turn_detection["threshold"],
             turn_detection["prefix_padding_ms"],
             turn_detection["silence_duration_ms"],
             least_speech_ms,
+            hysteresis=hysteresis,
         )
 
     @property
@@ -128,7 +131,7 @@ class TurnDetector:
 
     def _while_speaking(self, probability: float, end_ms: int) -> Stopped | Paused | None:
         settings = self.settings
-        if probability >= max(settings.threshold - 0.15, settings.threshold / 2) and probability > 0:
+        if probability >= max(settings.threshold - settings.hysteresis, settings.threshold / 2) and probability > 0:
             self._silent_hops, self._end_ms = 0, None
             return None
         self._silent_hops += 1

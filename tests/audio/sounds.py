@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import AudioEvent, BargeIn, Duplex, DuplexConfig, EventKind
+from engine.audio import AudioEvent, BargeIn, Duplex, DuplexConfig, EventKind, Resampler
+from engine.endpoints.wav import read_wav
 
 HOP = 240
 Shorts = NDArray[np.int16]
 
 
-def babble(samples: int, seed: int = 1, level: float = 0.2, rate: int = 24000) -> Shorts:
-    """A hoarse voice: noise in the band of speech over a buzz of 120 Hz, loud enough to be speech at once."""
-    white = np.random.default_rng(seed).standard_normal(samples + 64)
-    width = max(1, rate // 8000)
-    band = np.convolve(white, np.ones(width) / width**0.5, "same")[:samples]
-    phase = np.arange(samples) * (2 * np.pi * 120 / rate)
-    buzz = sum(np.cos(k * phase) / k for k in range(1, 8))
-    return np.asarray(np.clip((0.6 * band + buzz) * level * 32767, -32000, 32000), dtype=np.int16)
+@lru_cache
+def _caller(rate: int) -> Shorts:
+    """The demo's caller at a rate."""
+    wav = read_wav(Path(str(files("engine") / "data")) / "caller.wav")
+    if wav.rate == rate:
+        return wav.samples
+    resampler = Resampler(wav.rate, rate, "file")
+    sound = np.concatenate([resampler.process(wav.samples), resampler.flush()])
+    return np.asarray(sound[round(resampler.latency_ms * rate / 1000) :], np.int16)
 
 
-def rustle(samples: int, seed: int = 1, level: float = 0.2) -> Shorts:
-    """Noise without a pitch."""
-    white = np.random.default_rng(seed).standard_normal(samples)
-    return np.asarray(np.clip(white * level * 32767, -32000, 32000), dtype=np.int16)
+def voice(samples: int, seed: int = 1, level: float = 0.8, rate: int = 24000) -> Shorts:
+    """A voice without a pause, again and again when it is to be long: "Can you tell me how the", or with an even seed
+    "Good morning". `level` is its peak.
+    """
+    first, last = (0.62, 1.22) if seed % 2 == 0 else (1.62, 2.58)
+    part = np.resize(_caller(rate)[round(first * rate) : round(last * rate)].astype(float), samples)
+    return np.asarray(part * (level * 32767 / max(1.0, np.abs(part).max())), np.int16)
 
 
 def reply(samples: int, seed: int = 7) -> Shorts:

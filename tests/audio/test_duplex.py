@@ -27,7 +27,7 @@ from engine.audio import (
 from engine.audio.duplex import LATE, SILENCE
 from engine.errors import ConfigError
 
-from .sounds import HOP, Bench, Shorts, babble, hops, reply
+from .sounds import HOP, Bench, Shorts, hops, reply, voice
 
 CODERS = {AudioFormat.PCMU: (ulaw_encode, ulaw_decode), AudioFormat.PCMA: (alaw_encode, alaw_decode)}
 QUICK = settings(max_examples=25, deadline=None)
@@ -58,7 +58,7 @@ def cut(total: int, sizes: list[int]) -> list[tuple[int, int]]:
 
 def test_pcm_at_24_khz_is_sent_bit_for_bit() -> None:
     duplex = at_24k()
-    sound = babble(HOP * 30)
+    sound = voice(HOP * 30)
     for start, end in cut(len(sound), [480]):
         duplex.capture(sound[start:end])
     records = duplex.read_records()
@@ -70,7 +70,7 @@ def test_pcm_at_24_khz_is_sent_bit_for_bit() -> None:
 @pytest.mark.parametrize("audio_format", [AudioFormat.PCMU, AudioFormat.PCMA])
 def test_g711_is_sent_as_resampled_and_coded(audio_format: AudioFormat) -> None:
     duplex = at_24k(send_format=audio_format)
-    sound = babble(HOP * 30)
+    sound = voice(HOP * 30)
     for start, end in cut(len(sound), [480]):
         duplex.capture(sound[start:end])
     encode = CODERS[audio_format][0]
@@ -93,7 +93,7 @@ def test_pcm_at_24_khz_is_played_bit_for_bit() -> None:
 @pytest.mark.parametrize("audio_format", [AudioFormat.PCMU, AudioFormat.PCMA])
 def test_g711_is_played_as_decoded_and_resampled(audio_format: AudioFormat) -> None:
     encode, decode = CODERS[audio_format]
-    codes = encode(babble(4000, rate=8000))
+    codes = encode(voice(4000, rate=8000))
     duplex = at_24k(receive_format=audio_format)
     duplex.queue.push("a", 0, codes.tobytes())
     out = duplex.playback(9000)
@@ -102,7 +102,7 @@ def test_g711_is_played_as_decoded_and_resampled(audio_format: AudioFormat) -> N
 
 def test_float_samples_are_clamped_and_what_is_no_number_is_silence() -> None:
     duplex = at_24k(sample="float32")
-    sound = (babble(HOP * 4) / 32768).astype(np.float32)
+    sound = (voice(HOP * 4) / 32768).astype(np.float32)
     sound[10], sound[20], sound[30], sound[40] = np.nan, np.inf, -np.inf, 3.0
     duplex.capture(sound)
     got = np.frombuffer(payload(duplex.read_records()), np.int16)
@@ -116,9 +116,9 @@ def test_float_samples_are_clamped_and_what_is_no_number_is_silence() -> None:
 
 def test_one_channel_is_heard_and_all_are_played() -> None:
     duplex = at_24k(capture_channels=3, capture_channel=1, playback_channels=2)
-    sound = np.stack([reply(HOP), babble(HOP), reply(HOP, 9)], axis=1)
+    sound = np.stack([reply(HOP), voice(HOP), reply(HOP, 9)], axis=1)
     duplex.capture(sound)
-    assert payload(duplex.read_records()) == babble(HOP).tobytes()
+    assert payload(duplex.read_records()) == voice(HOP).tobytes()
     duplex.queue.push("a", 0, reply(480).tobytes())
     out = duplex.playback(480)
     assert out.shape == (480, 2)
@@ -146,9 +146,7 @@ def test_every_rate_is_sent_in_records_of_10_ms(rate: int) -> None:
 )
 @QUICK
 def test_any_way_of_cutting_the_microphone_gives_the_same_records_and_reports(sizes: list[int], rate: int) -> None:
-    sound = np.concatenate(
-        [np.zeros(rate // 10, np.int16), babble(rate // 3, rate=rate), np.zeros(rate // 4, np.int16)]
-    )
+    sound = np.concatenate([np.zeros(rate // 10, np.int16), voice(rate // 3, rate=rate), np.zeros(rate // 4, np.int16)])
 
     def capture(blocks: list[tuple[int, int]]) -> tuple[bytes, list[Any]]:
         duplex = Duplex(DuplexConfig(capture_rate=rate, gate=Gate(GateMode.SILENCE)))
@@ -193,7 +191,7 @@ def interrupted(**fields: Any) -> tuple[Bench, int]:
     bench = Bench(**fields)
     bench.play(reply(24000 * 5))
     bench.say(hops(50))
-    bench.say(babble(HOP * 40))
+    bench.say(voice(HOP * 40))
     bench.say(hops(100))
     onset = next(n for n, p in enumerate(bench.probabilities) if p >= 0.5)
     return bench, onset
@@ -241,7 +239,7 @@ def test_silence_comes_within_fade_and_hop_at_every_rate(rate: int, fade_ms: int
     bench = Bench(barge_in, capture_rate=rate, playback_rate=rate, max_block=rate // 100)
     bench.play(reply(24000 * 5))
     bench.say(np.zeros(rate // 2, np.int16))
-    bench.say(babble(rate // 2, rate=rate))
+    bench.say(voice(rate // 2, rate=rate))
     confirmed = bench.the(EventKind.CONFIRMED).position / 24000
     played = np.concatenate(bench.heard)
     # the report's time is captured time; capture and playback filters lie between the two
@@ -256,7 +254,7 @@ def test_a_cough_leaves_the_queue_and_the_server_untouched() -> None:
     sound = reply(24000 * 3)
     bench.play(sound)
     bench.say(hops(50))
-    bench.say(babble(HOP * 5))
+    bench.say(voice(HOP * 5))
     bench.say(hops(300))
     assert [event.kind for event in bench.events if event.kind in (3, 4, 5, 6)] == [
         EventKind.DUCKED,
@@ -284,7 +282,7 @@ def test_held_speech_is_sent_whole_once_the_interruption_is_confirmed() -> None:
     confirmed = bench.the(EventKind.CONFIRMED).position
     sound = records[records["flags"] & SILENCE == 0]
     assert sound["position"].tolist() == [HOP * n for n in range(len(sound))], "lost, doubled or out of order"
-    microphone = np.concatenate([hops(50), babble(HOP * 40), hops(100)])
+    microphone = np.concatenate([hops(50), voice(HOP * 40), hops(100)])
     assert payload(sound) == microphone[: len(sound) * HOP].tobytes()
     silent = records[records["flags"] & SILENCE != 0]
     assert silent["position"].tolist() == [HOP * n for n in range(onset, confirmed // HOP)]
@@ -298,7 +296,7 @@ def test_the_end_of_the_reply_sends_what_was_held() -> None:
     bench = Bench()
     bench.play(reply(HOP * 55))
     bench.say(hops(50))
-    bench.say(babble(HOP * 8))
+    bench.say(voice(HOP * 8))
     bench.say(hops(60))
     assert bench.the(EventKind.RELEASED).position < bench.the(EventKind.DUCKED).position + 8 * HOP
     records = bench.duplex.read_records()
@@ -326,7 +324,7 @@ def test_a_new_reply_may_be_interrupted_again() -> None:
     bench, _ = interrupted()
     second = bench.play(reply(24000 * 5, 3), "second")
     bench.say(hops(20))
-    bench.say(babble(HOP * 30, 5))
+    bench.say(voice(HOP * 30, 5))
     bench.say(hops(20))
     assert [event.value for event in bench.of(EventKind.CONFIRMED)] == [1, second]
 
@@ -348,7 +346,7 @@ def test_the_servers_policy_ducks_and_sends_and_leaves_the_decision() -> None:
 
 def test_speech_while_nothing_plays_is_no_interruption() -> None:
     bench = Bench()
-    bench.say(babble(HOP * 40))
+    bench.say(voice(HOP * 40))
     assert bench.the(EventKind.SPEECH_STARTED)
     assert not bench.of(EventKind.DUCKED)
 
@@ -365,12 +363,12 @@ def test_reports_of_a_reply_are_in_order() -> None:
 def test_mute_sends_silence() -> None:
     duplex = at_24k()
     duplex.set_mute(True)
-    duplex.capture(babble(HOP * 10))
+    duplex.capture(voice(HOP * 10))
     assert not np.frombuffer(payload(duplex.read_records()), np.int16).any()
     assert not duplex.read_events()
     duplex.set_mute(False)
-    duplex.capture(babble(HOP * 10))
-    assert payload(duplex.read_records()) == babble(HOP * 10).tobytes()
+    duplex.capture(voice(HOP * 10))
+    assert payload(duplex.read_records()) == voice(HOP * 10).tobytes()
 
 
 def test_volume_is_linear_and_the_limiter_holds_full_scale() -> None:

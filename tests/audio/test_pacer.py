@@ -15,7 +15,7 @@ import pytest
 from engine.audio import BargeIn, Duplex, DuplexConfig, Pacer, Policy
 from engine.errors import ConfigError, EngineError
 
-from .sounds import babble, reply
+from .sounds import reply, voice
 
 
 def duplex() -> Duplex:
@@ -39,7 +39,7 @@ def threads() -> int:
 
 
 def test_it_plays_the_microphone_and_records_both_sides() -> None:
-    sound, answer = babble(4800), reply(2400)
+    sound, answer = voice(4800), reply(2400)
     pair = duplex()
     pair.queue.push("a", 0, answer.tobytes())
     pair.queue.complete("a", 0)
@@ -62,7 +62,7 @@ def test_it_plays_the_microphone_and_records_both_sides() -> None:
 
 
 def test_stopping_twice_starting_twice_and_stopping_what_never_ran() -> None:
-    pacer = Pacer(duplex(), babble(240), speed=100)
+    pacer = Pacer(duplex(), voice(240), speed=100)
     pacer.stop()
     pacer.start()
     with pytest.raises(EngineError, match="did not start"):
@@ -77,7 +77,7 @@ def test_stopping_twice_starting_twice_and_stopping_what_never_ran() -> None:
 
 def test_after_stop_nothing_moves() -> None:
     pair = duplex()
-    pacer = Pacer(pair, babble(240), speed=100)
+    pacer = Pacer(pair, voice(240), speed=100)
     pacer.start()
     wait_for(pacer, 2400)
     pacer.stop()
@@ -89,7 +89,7 @@ def test_after_stop_nothing_moves() -> None:
 def test_a_pacer_that_is_forgotten_ends_its_thread() -> None:
     before = threads()
     for _ in range(5):
-        pacer = Pacer(duplex(), babble(24000), speed=20)
+        pacer = Pacer(duplex(), voice(24000), speed=20)
         pacer.start()
         wait_for(pacer, 240)
         del pacer
@@ -99,7 +99,7 @@ def test_a_pacer_that_is_forgotten_ends_its_thread() -> None:
 
 def test_a_full_recording_loses_and_counts() -> None:
     pair = Duplex(DuplexConfig(capture_rate=8000, playback_rate=8000, max_block=80))
-    pacer = Pacer(pair, babble(80), speed=100)
+    pacer = Pacer(pair, voice(80), speed=100)
     room = 1 << (30 * 8000 - 1).bit_length()
     pacer.start()
     for _ in range(60):
@@ -180,7 +180,7 @@ def test_a_child_that_ends_as_an_interpreter_does_hangs_on_nothing() -> None:
 @pytest.mark.parametrize("speed", [0.0, 0.05, 101.0, float("nan"), float("inf")])
 def test_a_speed_out_of_range_is_refused(speed: float) -> None:
     with pytest.raises(ConfigError, match=r"speed 0\.1 to 100"):
-        Pacer(duplex(), babble(240), speed=speed)
+        Pacer(duplex(), voice(240), speed=speed)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_speed_out_of_range_is_refused(speed: float) -> None:
 )
 def test_a_duplex_it_cannot_run_is_refused(config: DuplexConfig) -> None:
     with pytest.raises(ConfigError, match="mono int16 duplex of equal rates"):
-        Pacer(Duplex(config), babble(240))
+        Pacer(Duplex(config), voice(240))
 
 
 def test_no_samples_are_silence() -> None:

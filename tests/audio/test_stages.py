@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from engine.audio import BargeIn, Duplex, DuplexConfig, EventKind, Pacer, Policy, Stage, stage
 from engine.errors import ConfigError, MissingExtraError
 
-from .sounds import HOP, Bench, babble, hops, reply
+from .sounds import HOP, Bench, hops, reply, voice
 
 numba = pytest.importorskip("numba", reason="the extra `stages` is absent")
 
@@ -62,7 +62,7 @@ def sent(duplex: Duplex) -> NDArray[np.int16]:
 def test_a_capture_stage_shapes_what_is_sent_and_not_what_the_detector_hears() -> None:
     bench = Bench()
     bench.duplex.set_stages("capture", [gain(0.0)])
-    sound = babble(HOP * 20)
+    sound = voice(HOP * 20)
     bench.say(sound)
     out = sent(bench.duplex)
     assert out[:HOP].any()  # the stage comes in along a fade
@@ -142,13 +142,13 @@ def test_a_stage_that_goes_mad_harms_nobody() -> None:
     bench.duplex.set_stages("capture", [stage(mad)])
     bench.duplex.set_stages("playback", [stage(mad)])
     bench.play(reply(HOP * 10))
-    heard = bench.say(babble(HOP * 10))
+    heard = bench.say(voice(HOP * 10))
     assert np.abs(heard.astype(int)).max() <= 32767
     bench.duplex.set_stages("capture", [])
     bench.duplex.set_stages("playback", [])
     bench.say(hops(60))
     sent(bench.duplex)
-    sound = babble(HOP)
+    sound = voice(HOP)
     bench.say(sound)
     assert (sent(bench.duplex) == sound).all()
 
@@ -188,7 +188,7 @@ def test_without_a_thread_it_is_let_go_at_once() -> None:
 
 def test_a_pacer_that_stops_lets_go() -> None:
     duplex = Duplex(DuplexConfig(capture_rate=24000, playback_rate=24000, max_block=HOP))
-    pacer = Pacer(duplex, babble(HOP), speed=100)
+    pacer = Pacer(duplex, voice(HOP), speed=100)
     old = gain(0.5)
     gone = weakref.ref(old)
     duplex.set_stages("capture", [old])

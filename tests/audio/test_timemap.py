@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engine.audio import Gate, GateMode, TimeMap
 from engine.audio.duplex import LATE, RECORD, SILENCE
 from engine.audio.timemap import MAX_RUNS
-from tests.audio.sounds import HOP, Bench, babble, hops
+from tests.audio.sounds import HOP, Bench, hops, voice
 
 
 def records(*sent: tuple[int, int]) -> NDArray[np.void]:
@@ -99,7 +99,7 @@ def test_old_runs_are_forgotten_and_the_newest_are_right() -> None:
 
 def test_a_gate_that_pauses_is_mapped_back() -> None:
     bench = Bench(gate=Gate(GateMode.PAUSE, linger_ms=0, hold_ms=100, preroll_ms=100))
-    bench.say(np.concatenate([hops(100), babble(HOP * 50), hops(200), babble(HOP * 50, 2), hops(100)]))
+    bench.say(np.concatenate([hops(100), voice(HOP * 50), hops(200), voice(HOP * 50, 2), hops(100)]))
     time_map = TimeMap()
     time_map.add(bench.duplex.read_records())
     assert time_map.sent_ms < 2500

@@ -43,6 +43,8 @@ def test_a_voice(voice: Voice) -> None:
         assert np.array_equal(await voice.synthesize(SHORT), short)
         assert np.array_equal(await voice.synthesize(SHORT, "no such voice"), short)
         assert np.abs(await voice.synthesize("")).sum() < 1
+        if voice.name == "tone":
+            return  # beeps, which nobody takes for speech
         speaking = VoiceDetector(24000).process(np.concatenate([np.zeros(12000, np.float32), long]))
         assert np.mean(speaking[50:] > 0.5) > 0.5
 

@@ -1,8 +1,8 @@
 """The built-in voice: beeps shaped like syllables, for machines without espeak-ng and for tests.
 
 Every vowel group of the text becomes one voiced syllable (a glottal-like pulse train through two vowel resonances),
-words are set apart by short gaps and sentences by longer ones. Nobody would take it for speech, but a voice activity
-detector does, its length follows the text, and the same text always gives the same samples.
+words are set apart by short gaps and sentences by longer ones. Nobody would take it for speech, and the voice detector
+does not; its length follows the text, and the same text always gives the same samples.
 """
 
 from __future__ import annotations
