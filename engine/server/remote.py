@@ -72,6 +72,13 @@ class Service:
         """POST and read the whole answer: its bytes and its content type. `request` is the HTTP library's (`files`,
         `data`, `content`). Raises as `stream`.
         """
+        return await self._whole(path, **request)
+
+    async def get(self, path: str) -> bytes:
+        """GET and read the whole answer. Raises as `stream`."""
+        return (await self._whole(path, method="GET"))[0]
+
+    async def _whole(self, path: str, **request: Any) -> tuple[bytes, str]:
         try:
             async with asyncio.timeout(self._timeout_s), self._asked(path, **request) as response:
                 body = bytearray()
@@ -106,7 +113,7 @@ class Service:
             await client.aclose()
 
     @asynccontextmanager
-    async def _asked(self, path: str, **request: Any) -> AsyncIterator[httpx2.Response]:
+    async def _asked(self, path: str, method: str = "POST", **request: Any) -> AsyncIterator[httpx2.Response]:
         http = self._http
         headers = key_headers(self.url, self._key, {"Accept-Encoding": "identity"})
         if "content" in request:
@@ -114,7 +121,7 @@ class Service:
         client = self._client()
         try:
             with unlogged():
-                asked = client.build_request("POST", request_url(self.url, path), headers=headers, **request)
+                asked = client.build_request(method, request_url(self.url, path), headers=headers, **request)
                 response = await client.send(asked, stream=True)
             try:
                 if not 200 <= response.status_code < 300:

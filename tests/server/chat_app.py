@@ -56,8 +56,13 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_GET(self) -> None:
-        """GET /log."""
-        self._json(200, {"requests": self.server.requests, "left": self.server.left})
+        """GET /log and /v1/models."""
+        if self.path == "/log":
+            self._json(200, {"requests": self.server.requests, "left": self.server.left})
+        elif self.headers.get("Authorization") == "Bearer sk-refused-0123456789":
+            self._json(401, {"error": {"message": f"no: {self.headers['Authorization']}"}})
+        else:
+            self._json(200, {"data": [{"id": model} for model in (*MODELS, *ERRORS, "whole", "silent")]})
 
     def do_POST(self) -> None:
         """Every endpoint."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ConfigError, TransportError
+from engine.errors import AccessError, ConfigError, TransportError
 from engine.server.recognisers import Heard
 from engine.server.responders import Fail, Part, Say, Stop, Text, Tool, ToolCallDelta, Turn, responder
 from engine.server.responders.chat import Chat, ChatSettings
@@ -197,6 +197,29 @@ def test_cancelling_while_it_waits_closes_the_stream(app: ChatApp) -> None:
         await brain.aclose()
 
     asyncio.run(asyncio.wait_for(cancel(), 60))
+
+
+def test_warming_up_tries_the_key_and_warns_of_a_model_that_is_not_there(
+    app: ChatApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warmed(model: str, **settings: Any) -> str:
+        async def warm() -> None:
+            brain = chat(app, model, **settings)
+            try:
+                await brain.warm_up()
+            finally:
+                await brain.aclose()
+
+        caplog.clear()
+        asyncio.run(asyncio.wait_for(warm(), 60))
+        return caplog.text
+
+    assert warmed("plain") == ""
+    assert "chat:no-such-model" in warmed("no-such-model") and "does not list this model; it has " in caplog.text
+    monkeypatch.setenv("MY_KEY", "sk-refused-0123456789")
+    with pytest.raises(AccessError, match="answered 401: the key is missing, wrong") as raised:
+        warmed("plain", key_env="MY_KEY")
+    assert "sk-refused" not in str(raised.value)
 
 
 # ---- settings

@@ -113,6 +113,12 @@ def test_vosk(tmp_path: Path) -> None:
     assert heard(ProgramRecogniser(settings), np.zeros(24000, np.float32)) == "heard 1000 ms"
 
 
+def test_vosk_without_ffmpeg_has_no_words(tmp_path: Path) -> None:
+    tool = program(tmp_path, "vosk-transcriber", "print('[Errno 2] Missing FFMPEG, please install and try again')")
+    with pytest.raises(ProgramFailed, match="needs ffmpeg"):
+        heard(ProgramRecogniser(ProgramRecogniserSettings("vosk", program=tool, model=str(tmp_path))))
+
+
 def test_piper(tmp_path: Path) -> None:
     model = tmp_path / "amy.onnx"
     model.touch()

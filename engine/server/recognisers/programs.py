@@ -108,6 +108,8 @@ class ProgramRecogniser:
             if not isinstance(found, dict) or not isinstance(found.get("text"), str):
                 raise ProgramFailed(f"{self.name} wrote no JSON with a text")
             text = found["text"]
+        if self._settings.kind == "vosk" and "Missing FFMPEG" in text:  # it says so where the words should be
+            raise ProgramFailed(f"{self.name} needs ffmpeg, which is not installed")
         if self._settings.kind == "whisper.cpp":
             text = _NOISE.sub(" ", text)
         return " ".join(text.split())

@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from engine.errors import (
     AccessError,
     ApiError,
@@ -126,8 +128,20 @@ class Chat:
         return f"chat:{self.settings.model} at {self._service.shown}"
 
     async def warm_up(self) -> None:
-        """Whether the service is there. Its model is not asked: that could cost something."""
+        """Whether the service is there and takes the key; a model that it does not list is only warned of, since some
+        load theirs when they are asked. The model itself is not asked: that could cost something.
+        """
         await self._service.check()
+        try:
+            listed = _names(await self._service.get("/models"))
+        except AccessError:
+            raise
+        except TransportError as error:
+            _log.info("%s lists no models: %s", self.name, error)
+            return
+        if listed and self.settings.model not in listed:
+            shown = ", ".join(sorted(listed)[:5])
+            _log.warning("%s: the service does not list this model; it has %s", self.name, shown)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -242,6 +256,16 @@ class _Patience:
 
 class TimedOut(TransportError):
     """The model did not answer in time."""
+
+
+def _names(body: bytes) -> set[str]:
+    """The ids of a list of models; none for what is no such list."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return set()
+    listed = found.get("data") if isinstance(found, dict) else None
+    return {str(each["id"])[:100] for each in listed or () if isinstance(each, dict) and "id" in each}
 
 
 def _failure(error: EngineError) -> Fail:
