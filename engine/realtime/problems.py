@@ -103,6 +103,11 @@ def beta_is_gone() -> ProtocolError:
     return ProtocolError(message, code="beta_api_shape_disabled")
 
 
+def no_model_to_transcribe() -> ProtocolError:
+    """A URL with intent=transcription and a model; close code 4000 follows."""
+    return ProtocolError("You must not provide a model parameter for transcription sessions.", code="invalid_model")
+
+
 def no_translation() -> ProtocolError:
     """A connection that asks for a translation session, which has a protocol of its own."""
     message = (

@@ -57,8 +57,6 @@ def check_request(path: str, *, hosts: Sequence[str], origins: Sequence[str], up
         return Answer(403, "This server does not answer pages of other origins.\n")
     if path.partition("?")[0] not in (PATH, TRANSLATIONS_PATH):
         return Answer(404, f"Nothing here. The Realtime API is a WebSocket at {PATH}.\n")
-    if transcription_of(path) and model_of(path) is not None:
-        return Answer(400, "You must not provide a model parameter for transcription sessions.\n")
     if not upgrade:
         text = f"This is a bargein Realtime server. Open a WebSocket: ws://{hosts[0]}{PATH}\n"
         return Answer(426, text)
@@ -76,6 +74,8 @@ def dismissal(path: str, *, wants_beta: bool, beta: bool) -> Dismissal | None:
     """
     if path.partition("?")[0] == TRANSLATIONS_PATH or model_of(path) == TRANSLATION_MODEL:
         return Dismissal(problems.no_translation())
+    if transcription_of(path) and model_of(path) is not None:
+        return Dismissal(problems.no_model_to_transcribe())
     if wants_beta and not beta:
         return Dismissal(problems.beta_is_gone())
     return None

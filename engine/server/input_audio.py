@@ -103,6 +103,11 @@ class InputAudio:
         return self._to_ms(self._end + self._held + len(self._odd))
 
     @property
+    def first_ms(self) -> int:
+        """Offset of the oldest audio that is still here."""
+        return self._to_ms(self._first)
+
+    @property
     def buffered_ms(self) -> float:
         """Audio that a commit would take, in milliseconds."""
         return (len(self._data) + self._held) / self.format.bytes_per_ms

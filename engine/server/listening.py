@@ -184,6 +184,7 @@ class Listening:
         if start_ms is None or self._buffer.speaking or self._answering.active_id is not None:
             return
         item_id = self._state.new_item_id()
+        start_ms = max(start_ms, self._buffer.first_ms)  # a commit meanwhile took what came before it
         end_ms = self._buffer.now_ms
         timeout = ev.InputAudioBufferTimeoutTriggered(audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id)
         self._state.emit(timeout)

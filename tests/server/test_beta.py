@@ -332,13 +332,20 @@ def test_the_header_is_served_behind_the_option_and_refused_without_it() -> None
     with_server(off)
 
 
-@pytest.mark.parametrize("path", ["/translations?model=gpt-realtime-translate", "?model=gpt-realtime-translate"])
-def test_translation_is_answered_with_a_clear_error(path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "code", "words"),
+    [
+        ("/translations?model=gpt-realtime-translate", "translation_not_supported", "Use /v1/realtime?model="),
+        ("?model=gpt-realtime-translate", "translation_not_supported", "/v1/realtime?intent=transcription"),
+        ("?intent=transcription&model=whisper-1", "invalid_model", "You must not provide a model parameter"),
+    ],
+)
+def test_what_is_not_served_is_answered_with_a_clear_error(path: str, code: str, words: str) -> None:
     async def test(server: Server) -> None:
         async with connect(server.url + path) as client:
             error = (await expect(client, "error"))["error"]
-            assert error["code"] == "translation_not_supported"
-            assert "intent=transcription" in error["message"]
+            assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, None)
+            assert words in error["message"]
             with pytest.raises(ConnectionClosed) as closed:
                 await client.recv()
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 4000

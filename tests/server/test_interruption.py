@@ -181,6 +181,25 @@ def test_truncate_while_the_item_still_grows_keeps_the_cut() -> None:
     run(scene)
 
 
+def test_an_idle_timeout_tells_only_of_sound_that_was_not_committed() -> None:
+    async def scene() -> None:
+        async with session(Says([Say("Hm.")])) as client:
+            await client.update(audio={"input": {"turn_detection": {"idle_timeout_ms": 5000}}})
+            await client.send("response.create")
+            await client.next("response.done")
+            await client.speak(wire(silence(2.0)), frame_ms=100)
+            await client.send("input_audio_buffer.commit")
+            await client.speak(wire(silence(5.0)), frame_ms=100)
+            timeout = await client.next("input_audio_buffer.timeout_triggered")
+            assert timeout["audio_start_ms"] == 2000, "what the client committed is another item's"
+            await client.send("conversation.item.retrieve", item_id=timeout["item_id"])
+            item = (await client.next("conversation.item.retrieved"))["item"]
+            length_ms = len(b64decode(item["content"][0]["audio"])) / 48
+            assert length_ms == timeout["audio_end_ms"] - timeout["audio_start_ms"]
+
+    run(scene)
+
+
 def test_idle_timeout_counts_from_the_end_of_playback() -> None:
     async def scene() -> None:
         async with session(Says([Say("Are you still there?")])) as client:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError
-from engine.server.doors import check_request
+from engine.server.doors import check_request, dismissal
 from engine.server.responders import Script
 
 from .harness import Client, Event, question, run, session, silence, speech, wire
@@ -218,17 +218,22 @@ def test_the_brain_of_a_conversation_understands_what_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
+    ("path", "code"),
     [
         ("/v1/realtime?intent=transcription", None),
-        ("/v1/realtime?intent=transcription&model=gpt-realtime", 400),
+        ("/v1/realtime?intent=transcription&model=gpt-realtime", "invalid_model"),
         ("/v1/realtime?model=gpt-realtime", None),
         ("/v1/realtime?intent=other&model=x", None),
     ],
 )
-def test_the_door_takes_no_model_with_transcription(path: str, status: int | None) -> None:
-    answer = check_request(path, hosts=["127.0.0.1"], origins=[], upgrade=True)
-    assert (answer.status if answer else None) == status
+def test_the_door_takes_no_model_with_transcription(path: str, code: str | None) -> None:
+    """Told in the open connection: a page in a browser sees nothing of an HTTP answer."""
+    assert check_request(path, hosts=["127.0.0.1"], origins=[], upgrade=True) is None
+    dismissed = dismissal(path, wants_beta=False, beta=False)
+    assert (dismissed.problem.code if dismissed else None) == code
+    if dismissed is not None:
+        assert str(dismissed.problem) == "You must not provide a model parameter for transcription sessions."
+        assert (dismissed.code, dismissed.reason) == (4000, "invalid_request_error.invalid_model")
 
 
 @pytest.mark.parametrize(
