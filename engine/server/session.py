@@ -49,6 +49,7 @@ _log = logging.getLogger("bargein.server")
 EXPIRED_CLOSE = 1001
 AT_ONCE_BYTES = 2**16
 """A larger message waits for the reader's task, which lets others run between slices of sound."""
+EXPIRY_GRACE_S = 5.0  # for a slow reader to take what is queued before the close
 OVERFLOW_CLOSE = 1013
 REFUSED_CLOSE = 1011
 OVERFLOW_REASON = "the client reads too slowly"
@@ -138,6 +139,7 @@ class Session:
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self._handling = 0  # messages that are being obeyed and wait for something, here or in the reader
         self._finishing: asyncio.Task[None] | None = None  # a message begun in the moment it arrived
+        self._timers: list[asyncio.TimerHandle] = []  # the warning, the end, and that for one who reads no more
         self._opened = asyncio.Event()  # session.created is queued: from now on events are obeyed
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()  # reader, writer and one per response: bounded by max_responses
@@ -178,8 +180,8 @@ class Session:
 
     async def run(self) -> None:
         """The session's whole life."""
-        loop, options = asyncio.get_running_loop(), self._options
-        timers = [loop.call_later(options.session_s, self._expire)]
+        loop, options, timers = asyncio.get_running_loop(), self._options, self._timers
+        timers.append(loop.call_later(options.session_s, self._expire))
         if options.expiry_warning_s < options.session_s:
             timers.append(loop.call_later(options.session_s - options.expiry_warning_s, self._warn))
         code, reason = 1011, "the server failed"
@@ -385,12 +387,13 @@ class Session:
     def _warn(self) -> None:
         """The session ends soon. The wire has no event for that: the log says it, and session.updated if it may."""
         _log.warning("session %s ends in %g s: its longest duration", self.id, self._options.expiry_warning_s)
-        if self._options.expiry_reminder:
+        if self._options.expiry_reminder and self._opened.is_set():
             self._emit(ev.SessionUpdated(session=reported(self._state.config)))
 
     def _expire(self) -> None:
-        minutes = max(1, round(self._options.session_s / 60))
-        problem = problems.session_expired(minutes)
+        problem = problems.session_expired(max(1, round(self._options.session_s / 60)))
         self._protocol.error(problem)
         self._flush()
         self._queue(Close(EXPIRED_CLOSE, str(problem)))
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(EXPIRY_GRACE_S, self.end, EXPIRED_CLOSE, str(problem)))

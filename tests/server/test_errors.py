@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.realtime.events import CLIENT_EVENTS
-from engine.server import ServerOptions
+from engine.server import ServerOptions, serve_connection
 from engine.server.responders import Fail, Part, Say, Stop, Turn
+from engine.server.voices import ToneVoice
+from engine.transport import pair
 from tests.server.harness import Says, run, session, silence, speech, wire
 
 TEXT = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
@@ -307,6 +309,23 @@ def test_the_session_expires() -> None:
             assert client.closed is not None
             assert client.closed.code == 1001
             assert "maximum duration of 2 minutes" in client.closed.reason
+
+    run(scene)
+
+
+def test_a_client_that_reads_no_more_cannot_outstay_its_session() -> None:
+    async def scene() -> None:
+        ours, theirs = pair(limit=4)
+        options = ServerOptions(session_s=30)
+        serving = asyncio.create_task(
+            serve_connection(theirs, responder=Says([Say("word " * 400)]), options=options, voice=ToneVoice())
+        )
+        await ours.send('{"type": "response.create"}')  # and nothing is read: the way out is full
+        await asyncio.sleep(29)
+        assert not serving.done()
+        await asyncio.sleep(10)
+        assert serving.done()
+        await serving
 
     run(scene)
 
