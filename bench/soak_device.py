@@ -2,12 +2,13 @@
 
     python bench/soak_device.py [--seconds 600] [--seed 1]
 
-Starts a PulseAudio of its own with null sinks (see tests/device), and a process that holds a conversation with the
-server inside through its devices, while a caller (the questions, coughs and pauses of `bench/soak.py`) speaks into the
-virtual microphone for all that time; application sounds, holds and mutes come in between. At the end the ledger and
-the counters must come out exactly, every turn must agree with what was sent, and memory must not grow by 1 MB per hour
-or more after the first third (`bench/memory.py` says how it is measured); under five minutes a slope says nothing and
-only the sums are checked. `--leak MB` loses that much per hour on purpose: 3 must fail. Run by `make soak-device`.
+Starts a PulseAudio of its own with null sinks (see tests/device), a server in one process, and in another one, which is
+measured, a conversation with it through those devices, while a caller (the questions, coughs and pauses of
+`bench/soak.py`) speaks into the virtual microphone for all that time; application sounds, holds and mutes come in
+between. At the end the ledger and the counters must come out exactly, every turn must agree with what was sent, and
+memory must not grow by 1 MB per hour or more after the first third (`bench/memory.py` says how it is measured; what
+grows is the words that are remembered, some 3 kB a turn); under five minutes a slope says nothing and only the sums are
+checked. `--leak MB` loses that much per hour on purpose: 3 must fail. Run by `make soak-device`.
 
 What the sound server itself loses is reported and no failure: the figures must stay consistent with it.
 """
@@ -21,8 +22,10 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +46,11 @@ from engine.audio import Resampler  # noqa: E402
 from engine.conversation import Conversation, Settings, converse  # noqa: E402
 from engine.endpoints import DeviceSound  # noqa: E402
 from engine.endpoints.wav import WavWriter  # noqa: E402
-from engine.front import embedded  # noqa: E402
+from engine.server import responder, serve  # noqa: E402
 from engine.server.voices import ToneVoice  # noqa: E402
+from engine.transport.websocket import connect  # noqa: E402
 
 RATE = 48000
-SMALL = replace(soak.SMALL, retained_bytes=2**18)  # the server's own history is full before the first third is over
 SAMPLE_S = 10.0
 LEAST_S_FOR_A_SLOPE = 300.0
 LATENCY_MS = 200.0
@@ -120,14 +123,13 @@ def bounded(slopes: dict[str, memory.Slope]) -> bool:
     )
 
 
-async def converse_for(seconds: float, seed: int, leak_mb: float = 0.0) -> Report:
+async def converse_for(url: str, seconds: float, seed: int, leak_mb: float = 0.0) -> Report:
     """Hold the conversation, and add up."""
     outcome, tally, told = soak.Outcome(), soak.Tally(), list[str]()
     device = engine.Device(
         "vmic", "vspk", latency_ms=LATENCY_MS, on_event=lambda event: told.append(f"{event.kind}: {event.text}")
     )
-    server = embedded(f"script:{soak.DATA / 'demo.yaml'}", SMALL, voice=ToneVoice())
-    async with converse(device, server, Settings(), tally) as conversation:
+    async with converse(device, partial(connect, url), Settings(), tally) as conversation:
         tasks = [
             asyncio.create_task(soak._turns(conversation, outcome, tally)),
             asyncio.create_task(soak._events(conversation)),
@@ -203,6 +205,26 @@ def sums(
     outcome.wrong += [f"{name}: {mine} and {other}" for name, (mine, other) in exact.items() if mine != other]
 
 
+async def serve_until_told() -> None:
+    """The server, in a process of its own: its history is not what is measured."""
+    brain = responder(f"script:{soak.DATA / 'demo.yaml'}")
+    async with serve(port=0, responder=brain, voice=ToneVoice(), options=soak.SMALL) as running:
+        print(running.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@contextmanager
+def server_elsewhere() -> Iterator[str]:
+    """Its URL, while it runs."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    with subprocess.Popen([sys.executable, __file__, "--serve"], **pipes) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.communicate(timeout=20)
+
+
 def run(seconds: float, seed: int, folder: Path, leak_mb: float = 0.0) -> dict[str, Any]:
     """The sound server, the caller, and the conversation in a process of its own; what that told."""
     from tests.device.soundserver import SoundServer
@@ -213,25 +235,17 @@ def run(seconds: float, seed: int, folder: Path, leak_mb: float = 0.0) -> dict[s
     wav.close()
     server.start()
     speaking = server.speak(folder / "caller.wav")
+    options = ("--seconds", str(seconds), "--seed", str(seed), "--leak", str(leak_mb))
     try:
-        done = subprocess.run(
-            [
-                sys.executable,
-                __file__,
-                "--inside",
-                "--seconds",
-                str(seconds),
-                "--seed",
-                str(seed),
-                "--leak",
-                str(leak_mb),
-            ],
-            env={**server.environment, "PYTHONMALLOC": "malloc"},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "conversation.log").open("wb"),
-            check=False,
-        )
+        with server_elsewhere() as url:
+            done = subprocess.run(
+                [sys.executable, __file__, "--inside", url, *options],
+                env={**server.environment, "PYTHONMALLOC": "malloc"},
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=(folder / "conversation.log").open("wb"),
+                check=False,
+            )
     finally:
         speaking.terminate()
         speaking.wait(20)
@@ -254,10 +268,14 @@ def main() -> bool:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--leak", type=float, default=0.0, metavar="MB")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--inside", metavar="URL", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve_until_told())
+        return True
     if options.inside:
-        print(asyncio.run(converse_for(options.seconds, options.seed, options.leak)).told())
+        print(asyncio.run(converse_for(options.inside, options.seconds, options.seed, options.leak)).told())
         return True
     from tests.device.soundserver import missing
 

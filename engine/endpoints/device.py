@@ -18,7 +18,6 @@ from engine.endpoints.latency import Latencies, Probe, state_file
 from engine.endpoints.negotiate import Pair, Wishes, negotiate, pair
 from engine.endpoints.portaudio import DeviceEntry, Stream, StreamPlan, checked_name, devices, steady
 from engine.endpoints.supervised import DeviceSound, Patience, open_streams
-from engine.endpoints.waiting import in_thread
 from engine.endpoints.wakeup import Wakeup
 from engine.errors import ConfigError, DeviceError
 
@@ -107,12 +106,15 @@ class Device:
             stack.callback(wakeup.close)
             sound = DeviceSound(self.wishes, self._patience, wakeup, self._on_event)
             try:
-                await in_thread(lambda: self._open(sound, settings, wakeup))
+                await sound.in_thread(lambda: self._open(sound, settings, wakeup))
                 await sound.start()
                 yield sound
             finally:
-                if not await sound.stop():
-                    stack.pop_all()  # an audio thread that does not end may still write to the pipe: it stays open
+                try:
+                    await sound.stop()
+                finally:
+                    if not sound.closed:
+                        stack.pop_all()  # an audio thread that does not end may still write to the pipe: it stays open
 
     def _open(self, sound: DeviceSound, settings: SoundSettings, wakeup: Wakeup) -> None:
         """Try what the devices offer, the best first."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from engine.endpoints.latency import Probe
 from engine.endpoints.negotiate import Pair, Wishes, moved, pair
 from engine.endpoints.portaudio import Stream, StreamPlan, devices, devices_now, renew, steady
 from engine.endpoints.renewal import RENEWAL
-from engine.endpoints.waiting import in_thread
+from engine.endpoints.waiting import Abandoned, in_thread
 from engine.endpoints.wakeup import Wakeup
 from engine.errors import DeviceError, EngineError
 
@@ -59,6 +60,9 @@ def open_streams(
     return streams
 
 
+T = TypeVar("T")
+
+
 class DeviceSound:
     """A `Sound` on a device. Belongs to the loop thread; made by `Device.open`."""
 
@@ -72,6 +76,8 @@ class DeviceSound:
         on_event: Callable[[DeviceEvent], None] | None,
     ) -> None:
         self.streams: list[Stream] = []
+        self.closed = False  # and no thread is left that knows its memory
+        self._abandoned = False
         self._wishes = wishes
         self._patience = patience
         self._wakeup = wakeup
@@ -147,7 +153,7 @@ class DeviceSound:
 
     async def start(self) -> None:
         """Let sound flow, and watch over it."""
-        await in_thread(self._start_streams)
+        await self.in_thread(self._start_streams)
         self._watch = asyncio.create_task(self._supervise())
 
     def _start_streams(self) -> None:
@@ -165,10 +171,18 @@ class DeviceSound:
             self._watch.cancel()
             await asyncio.wait([self._watch])
             self._watch = None
-        closed = await self._close_streams()
-        if closed and hasattr(self, "duplex"):
+        self.closed = await self._close_streams() and not self._abandoned
+        if self.closed and hasattr(self, "duplex"):
             self.duplex.settle_stages()
-        return closed
+        return self.closed
+
+    async def in_thread(self, work: Callable[[], T], limit_s: float | None = None) -> T:
+        """As `waiting.in_thread`; remembers what was left behind."""
+        try:
+            return await in_thread(work, limit_s)
+        except Abandoned:
+            self._abandoned = True
+            raise
 
     async def _close_streams(self) -> bool:
         streams, self.streams = self.streams, []
@@ -178,7 +192,7 @@ class DeviceSound:
                 stream.close()
 
         try:
-            await in_thread(close, CLOSE_S)
+            await self.in_thread(close, CLOSE_S)
         except (TimeoutError, DeviceError) as error:
             _log.error("the sound system does not close the device: %s", error or f"no answer in {CLOSE_S:g} s")
             return False
@@ -268,7 +282,7 @@ class DeviceSound:
         before = probe.ms
         plans = [replace(stream.plan, latency_s=ms / 1000) for stream in self.streams]
         await self._go_away()
-        await self._while_away(asyncio.create_task(in_thread(partial(probe.grown, ms))))
+        await self._while_away(asyncio.create_task(self.in_thread(partial(probe.grown, ms))))
         away = await self._come_back(plans)
         self._tell(DeviceEvent("latency", f"{self._names} lost sound at {before:g} ms, opened with {ms:g} ms", away))
 
@@ -289,8 +303,8 @@ class DeviceSound:
         pause = 0.0
         while True:
             try:
-                await self._while_away(asyncio.create_task(in_thread(partial(self._reopen, plans, pause == 0.0))))
-                await in_thread(self._start_streams)
+                await self._while_away(asyncio.create_task(self.in_thread(partial(self._reopen, plans, pause == 0.0))))
+                await self.in_thread(self._start_streams)
                 break
             except EngineError as error:
                 _log.info("the device is not back yet: %s", error)

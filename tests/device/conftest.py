@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -84,6 +85,12 @@ class Scenario:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    def stop_for(self, seconds: float) -> None:
+        """As on a machine that has no time for it."""
+        self._process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGCONT)
 
     def interrupt(self) -> int:
         """Ctrl-C; returns how it ended. A second one where the first came in the middle of an import that swallows

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import engine
-from engine.audio import AudioEvent, ItemKey
+from engine.audio import AudioEvent, EventKind, ItemKey
 from engine.endpoints import DeviceEvent, DeviceSound, SoundSettings
 
 DATA = Path(engine.__file__).parent / "data"
@@ -170,6 +170,40 @@ async def reference(played: str, out: str, how: str, latency_ms: str) -> None:
         stats = sound.reference()
         assert stats is not None
         say("heard", stats=asdict(stats), stamps=asdict(sound.stamps(directions[-1] if how == "device" else "capture")))
+    say("closed")
+
+
+async def gaps(reply: str, latency_ms: str) -> None:
+    """Play `reply` at a latency that loses sound, and say what was counted."""
+    events: list[str] = []
+    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
+    ends = engine.Device("vmic", "vspk", latency_ms=float(latency_ms), on_event=lambda event: events.append(event.kind))
+    async with ends.open(settings) as sound:
+        await flowing(sound, 200)  # the first second settles
+        queue = sound.duplex.queue
+        queue.push("item", 0, np.load(reply).tobytes(), queue.open())
+        queue.complete("item", 0)
+        reported, end, begun = 0, 0.0, False
+        while not end or time.monotonic() < end:
+            await sound.wait(0.1)
+            if not begun and sound.duplex.playback_stats().playout.played > 24000:
+                begun = True
+                say("playing")
+            sound.duplex.read_records()
+            reported += sum(event.kind is EventKind.PLAYBACK_GAP for event in sound.duplex.read_events())
+            position = queue.position("item", 0)
+            if not end and position is not None and position.ended:
+                end = time.monotonic() + 0.5
+        stamps = sound.stamps("playback") if sound.streams else None
+        say(
+            "heard",
+            events=events,
+            reported=reported,
+            gaps=stamps.gaps if stamps else 0,
+            net_gap_ms=stamps.gap_frames / 48 if stamps else 0.0,
+            missing=sum(stats.missing_frames for stats in sound.stats()),
+            flagged=sum(stats.flagged for stats in sound.stats()),
+        )
     say("closed")
 
 
@@ -331,7 +365,7 @@ SCENARIOS = {
     each.__name__: each
     for each in (
         *(content, lifecycle, death, probing, together, refusal, conversation, outage, timing, forever),
-        *(reference, reference_lost),
+        *(reference, reference_lost, gaps),
     )
 }
 

@@ -6,32 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from engine.audio import Resampler
 from engine.endpoints.wav import WavWriter
 from tests.device.conftest import Start
 from tests.device.soundserver import SoundServer
+from tests.device.tracking import noise, place
 
 RATE = 24000
 SECONDS = 6
 PIECE = RATE  # compared a second at a time: what a busy server loses moves what comes after
-
-
-def sound(seed: int, rate: int, seconds: float) -> NDArray[np.int16]:
-    """Noise below 4 kHz, of which no two pieces are alike."""
-    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(int(rate * seconds)))
-    spectrum[int(4000 * seconds) :] = 0
-    made = np.fft.irfft(spectrum, int(rate * seconds))
-    return np.asarray(9000 * made / np.abs(made).max(), np.int16)
-
-
-def place(piece: NDArray[np.float32], played: NDArray[np.int16]) -> tuple[int, float]:
-    """Where in `played` a piece comes from, and its correlation with what was there."""
-    size = len(played) + len(piece)
-    across = np.fft.irfft(np.fft.rfft(played, size) * np.conj(np.fft.rfft(piece, size)))
-    at = int(np.argmax(across[: len(played) - len(piece)]))
-    return at, float(np.corrcoef(piece, played[at : at + len(piece)])[0, 1])
 
 
 def with_array(server: SoundServer) -> None:
@@ -42,7 +26,7 @@ def with_array(server: SoundServer) -> None:
 
 
 def test_the_monitor_of_a_sink_is_the_reference(server: SoundServer, scenario: Start, tmp_path: Path) -> None:
-    played = sound(1, RATE, SECONDS)
+    played = noise(1, RATE, SECONDS)
     np.save(tmp_path / "played.npy", played)
 
     def attempt(latency_ms: int) -> None:
@@ -85,7 +69,7 @@ def test_a_reference_that_falls_silent_is_counted_and_comes_back(server: SoundSe
 
 def test_a_channel_of_an_array_is_the_reference(server: SoundServer, scenario: Start, tmp_path: Path) -> None:
     """A microphone of two channels, the right one a loopback: to the sample beside the left."""
-    channels = [sound(2, 48000, 8), sound(3, 48000, 8)]
+    channels = [noise(2, 48000, 8), noise(3, 48000, 8)]
     wav = WavWriter(tmp_path / "array.wav", 48000, channels=2)
     wav.write(np.stack(channels, axis=1))
     wav.close()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.audio import EventKind
-from engine.endpoints import DeviceEvent, DeviceSound, supervised
+from engine.audio import Duplex, DuplexConfig, EventKind
+from engine.endpoints import DeviceEvent, DeviceSound, supervised, waiting
+from engine.endpoints.negotiate import Pair
+from engine.endpoints.supervised import Patience
 from engine.endpoints.waiting import in_thread
+from engine.endpoints.wakeup import Wakeup
 from engine.errors import DeviceError
-from tests.device.world import PLAN, USB, World, beating, run, until
+from tests.device.world import PLAN, USB, WISHES, FakeStream, World, beating, run, until
 
 
 def test_a_healthy_stream_is_left_alone(world: World) -> None:
@@ -203,5 +207,57 @@ def test_cancelled_work_in_a_thread_is_waited_for() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert ended
+
+    asyncio.run(main())
+
+
+def test_a_sound_system_that_never_answers_does_not_hold_ctrl_c_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(waiting, "ABANDON_S", 0.05)
+    begun, release = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        release.wait(60)
+
+    async def main() -> None:
+        task = asyncio.create_task(in_thread(work))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(waiting.Abandoned):
+            await task
+        assert task.cancelled()
+        release.set()
+
+    asyncio.run(main())
+    assert "is left behind" in caplog.text
+
+
+def test_what_is_left_behind_keeps_its_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled while the streams start, and they never do: nothing of it may be given back."""
+    monkeypatch.setattr(waiting, "ABANDON_S", 0.05)
+    begun, release = threading.Event(), threading.Event()
+
+    def start(stream: FakeStream) -> None:
+        begun.set()
+        release.wait(60)
+
+    monkeypatch.setattr(FakeStream, "start", start)
+
+    async def main() -> None:
+        wakeup = Wakeup()
+        sound = DeviceSound(WISHES, Patience(True, 1.0), wakeup, None)
+        streams: list[Any] = world.open_streams(Duplex(DuplexConfig()), [PLAN])
+        sound.opened_with(streams[0].callback.duplex, streams, Pair(USB, USB), 0)
+        task = asyncio.create_task(sound.start())
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not await sound.stop()
+        assert not sound.closed
+        release.set()
+        wakeup.close()
 
     asyncio.run(main())
