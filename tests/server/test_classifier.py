@@ -196,6 +196,17 @@ def test_phrases_are_told_apart_and_other_speech_is_none(kiosk: Classifier) -> N
     assert len(accepted) <= 0.1 * len(HELD_OUT) * len(OTHER_SPEECH), accepted
 
 
+def test_a_turn_is_heard_the_same_whoever_spoke_before(kiosk: Classifier) -> None:
+    phrase, other = said("one ticket please", "en-us+f1", 60), said("give me a cup of coffee", "en-gb+f3", 60)
+    noisy = other + np.random.default_rng(3).normal(0, 0.05, other.size).astype(np.float32)
+
+    async def listen() -> list[Heard]:
+        return [await kiosk.recogniser.transcribe(sound) for sound in (phrase, phrase, noisy, other, phrase)]
+
+    first, second, *_, last = asyncio.run(listen())
+    assert first == second == last and first.text == "one ticket please"
+
+
 def test_silence_noise_and_long_speech_are_no_phrase(kiosk: Classifier) -> None:
     noise = np.random.default_rng(2).normal(0, 0.1, RATE).astype(np.float32)
 

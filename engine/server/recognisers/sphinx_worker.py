@@ -69,6 +69,7 @@ class Worker:
     def _decode(self, search: str, sound: bytes) -> tuple[str, float, list[tuple[str, int, int]], int]:
         decoder = self._decoder
         decoder.activate_search(search)
+        decoder.start_stream()  # forget the noise of the turn before: it was another caller's
         decoder.start_utt()
         decoder.process_raw(sound, False, True)
         decoder.end_utt()
