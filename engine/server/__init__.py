@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from engine.server.faults import Faults
-from engine.server.mcp_options import McpOptions
+from engine.server.mcp.options import McpOptions
 from engine.server.options import ServerOptions
 from engine.server.responders import Responder, responder
 from engine.server.session import serve_connection

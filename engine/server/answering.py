@@ -18,8 +18,8 @@ from engine.server.config import RESPONSE
 from engine.server.context import private_input, turn_for
 from engine.server.hearing import Hearing
 from engine.server.items import Item
-from engine.server.mcp import McpSide
-from engine.server.mcp_rules import check_choice
+from engine.server.mcp.rules import check_choice
+from engine.server.mcp.side import McpSide
 from engine.server.rates import RateLimits
 from engine.server.responders.base import Responder, Turn
 from engine.server.run import ResponseRun

@@ -16,7 +16,7 @@ from engine.audio import AudioFormat
 from engine.realtime import session
 from engine.realtime.session_members import check_member
 from engine.server.formats import format_object
-from engine.server.mcp_rules import NONE, McpRules, check_choice, check_servers, mcp_choice, mcp_tool
+from engine.server.mcp.rules import NONE, McpRules, check_choice, check_servers, mcp_choice, mcp_tool
 from engine.server.refusal import invalid_value
 from engine.server.shapes import (
     Check,

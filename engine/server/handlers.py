@@ -16,7 +16,7 @@ from engine.server.config import reported, updated
 from engine.server.history import truncate
 from engine.server.items import from_client
 from engine.server.listening import Listening
-from engine.server.mcp import McpSide
+from engine.server.mcp.side import McpSide
 from engine.server.refusal import unknown_parameter
 from engine.server.run import snapshot
 from engine.server.state import SessionState

@@ -8,7 +8,7 @@ from typing import Any
 from engine.errors import ConfigError
 from engine.realtime.ledger import MAX_OUT_OF_BAND
 from engine.server.faults import Faults
-from engine.server.mcp_options import McpOptions
+from engine.server.mcp.options import McpOptions
 from engine.server.traces.base import Trace
 from engine.server.turnend import TurnEnd
 

@@ -33,7 +33,7 @@ from engine.server.hearing import Hearing
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.listening import Listening
-from engine.server.mcp import McpSide
+from engine.server.mcp.side import McpSide
 from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.readiness import Readiness, unavailable

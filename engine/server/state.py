@@ -12,7 +12,7 @@ from engine.audio import AudioFormat
 from engine.realtime import events as ev
 from engine.server.history import AudioBudget, History
 from engine.server.ids import Ids
-from engine.server.mcp_rules import NONE
+from engine.server.mcp.rules import NONE
 from engine.server.options import ServerOptions
 
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from engine.server import ServerOptions
-from engine.server.mcp_options import McpOptions
+from engine.server.mcp.options import McpOptions
 from engine.server.responders import McpCall
 
 from .harness import Client, Says, session

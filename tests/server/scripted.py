@@ -16,7 +16,7 @@ from engine.audio import AudioFormat, alaw_encode, ulaw_encode
 from engine.errors import ConnectionLost
 from engine.server.formats import Samples
 from engine.server.hearing import Heard
-from engine.server.mcp_servers import McpTools
+from engine.server.mcp.servers import McpTools
 from engine.server.responders import Audio, Fail, Part, Say, Stop, Text, ToolCall, ToolCallDelta, Turn
 from engine.server.responders.base import McpCall
 from engine.transport import Connection

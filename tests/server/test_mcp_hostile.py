@@ -15,8 +15,8 @@ import pytest
 import trustme
 
 from engine.server import ServerOptions
-from engine.server.mcp_hosts import entry, target
-from engine.server.mcp_options import McpOptions
+from engine.server.mcp.hosts import entry, target
+from engine.server.mcp.options import McpOptions
 
 from .mcp_world import (
     Handler,
@@ -39,9 +39,9 @@ need_mcp()
 
 import httpx2  # noqa: E402
 
-from engine.server.mcp_http import Exchange, PinnedTransport, exchange, http_client  # noqa: E402
-from engine.server.mcp_messages import more_values  # noqa: E402
-from engine.server.mcp_remote import RemoteServer  # noqa: E402
+from engine.server.mcp.http import Exchange, PinnedTransport, exchange, http_client  # noqa: E402
+from engine.server.mcp.messages import more_values  # noqa: E402
+from engine.server.mcp.remote import RemoteServer  # noqa: E402
 
 ASK = call("ask")
 BOUNDS: dict[str, Any] = {"list_s": 20.0, "call_s": 20.0, "max_receive_bytes": 100_000}

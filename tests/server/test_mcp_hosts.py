@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.errors import ConfigError
-from engine.server.mcp_hosts import Allowed, HostRefused, addresses, entry, target
+from engine.server.mcp.hosts import Allowed, HostRefused, addresses, entry, target
 
 
 def found(url: str, allow: Sequence[str], resolved: Sequence[str] = ()) -> list[str]:

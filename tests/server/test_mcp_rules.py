@@ -283,7 +283,7 @@ def test_options_out_of_range(bad: dict[str, Any]) -> None:
 
 
 def test_the_extra_is_asked_for_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "engine.server.mcp_remote", raising=False)
+    monkeypatch.delitem(sys.modules, "engine.server.mcp.remote", raising=False)
     monkeypatch.setitem(sys.modules, "mcp", None)
     McpOptions()
     with pytest.raises(MissingExtraError, match=r"pip install 'bargein\[mcp\]'"):

@@ -14,7 +14,7 @@ from engine.server.responders.base import Part, Say, Text, ToolCallDelta, Turn
 from engine.server.responders.rules import Delay, Rules, SlowCall, Step, parse
 
 if TYPE_CHECKING:
-    from engine.server.mcp_servers import McpTools
+    from engine.server.mcp.servers import McpTools
 
 PIECE = 8
 """Characters of arguments that come bit by bit."""
@@ -45,8 +45,8 @@ class Script:
         return known[number - 1] if number <= len(known) else None
 
     def mcp_servers(self) -> Mapping[str, McpTools]:
-        """The MCP servers of the script. See `engine.server.mcp_servers.HasMcp`."""
-        from engine.server.mcp_servers import McpTools  # which imports the brains' parts
+        """The MCP servers of the script. See `engine.server.mcp.servers.HasMcp`."""
+        from engine.server.mcp.servers import McpTools  # which imports the brains' parts
 
         return {label: McpTools(**server) for label, server in self._rules.mcp.items()}
 

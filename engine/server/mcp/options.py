@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.errors import ConfigError
-from engine.server.mcp_hosts import Allowed, Resolve, entry, system_resolve
+from engine.server.mcp.hosts import Allowed, Resolve, entry, system_resolve
 from engine.service import CertificateAuthority
 
 
@@ -52,7 +52,7 @@ class McpOptions:
             raise ConfigError(f"mcp.allow is {self.allow!r:.100}: use a list of such texts")
         if self.hosts():
             # Now and not in a session: half a second that no sound should wait for.
-            from engine.server.mcp_remote import context
+            from engine.server.mcp.remote import context
 
             context(self.ca)
 

@@ -3,7 +3,7 @@
 A client of ours names a URL, and this process goes there: from inside the owner's network. So nothing is allowed that
 the owner has not listed; a listed name must resolve to public addresses, and an address of the owner's own network
 must be listed itself. A name is resolved once, all of its addresses are judged, and those are what is connected to
-(mcp_http): a DNS answer that changes afterwards changes nothing.
+(`http`): a DNS answer that changes afterwards changes nothing.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import httpx2
 import msgspec
 
-from engine.server.mcp_hosts import Address, Target
-from engine.server.mcp_servers import McpFailure, http_error, protocol_error, too_late
+from engine.server.mcp.hosts import Address, Target
+from engine.server.mcp.servers import McpFailure, http_error, protocol_error, too_late
 
 LEAST_S = 2.0
 """Even when the time of a call is over, its cancellation has so long."""
@@ -131,7 +131,7 @@ class PinnedTransport(httpx2.AsyncBaseTransport):
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if number == len(self._addresses) - 1:
                     raise
-        raise AssertionError("there is an address")  # mcp_hosts.addresses gives no empty list
+        raise AssertionError("there is an address")  # hosts.addresses gives no empty list
 
     async def _judged(
         self, request: httpx2.Request, response: httpx2.Response, asked: Exchange, deadline: float

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.server.mcp_hosts import Allowed, HostRefused, target
+from engine.server.mcp.hosts import Allowed, HostRefused, target
 from engine.server.refusal import invalid_value
 from engine.server.shapes import Check, array, boolean, fields, mapping, nullable, one_of, text
 

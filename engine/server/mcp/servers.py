@@ -1,6 +1,6 @@
 """An MCP server as a session sees it: what it lists, what a call gives, and how either fails.
 
-Two kinds: `Scripted`, played from a brain's script, and the real one (mcp_remote).
+Two kinds: `Scripted`, played from a brain's script, and the real one (`remote`).
 """
 
 from __future__ import annotations

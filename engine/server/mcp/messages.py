@@ -15,7 +15,7 @@ import mcp_types as types
 import msgspec
 from mcp.shared.message import SessionMessage
 
-from engine.server.mcp_servers import INVALID_PARAMS, protocol_error
+from engine.server.mcp.servers import INVALID_PARAMS, protocol_error
 from engine.server.responders.base import McpCall
 
 MAX_VALUES = 20_000

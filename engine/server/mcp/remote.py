@@ -20,9 +20,9 @@ import msgspec
 
 from engine.errors import MissingExtraError
 from engine.realtime.redaction import redacted, secrets_in, without
-from engine.server.mcp_hosts import Address, HostRefused, Target, addresses
-from engine.server.mcp_options import McpOptions
-from engine.server.mcp_servers import McpFailure, execution_error, protocol_error, too_late
+from engine.server.mcp.hosts import Address, HostRefused, Target, addresses
+from engine.server.mcp.options import McpOptions
+from engine.server.mcp.servers import McpFailure, execution_error, protocol_error, too_late
 from engine.server.responders.base import McpCall
 from engine.service import CertificateAuthority, tls
 
@@ -37,8 +37,8 @@ try:
 except ImportError:
     raise MissingExtraError("reaching MCP servers (--mcp-allow)", "mcp") from None
 
-from engine.server.mcp_http import Exchange, PinnedTransport, exchange, http_client, hush
-from engine.server.mcp_messages import Measured, arguments_of, block_text, headers_of, tool_wire
+from engine.server.mcp.http import Exchange, PinnedTransport, exchange, http_client, hush
+from engine.server.mcp.messages import Measured, arguments_of, block_text, headers_of, tool_wire
 
 T = TypeVar("T")
 Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]

@@ -17,9 +17,9 @@ from typing import Any
 
 from engine.realtime import events as ev
 from engine.server.items import Item
-from engine.server.mcp_hosts import target
-from engine.server.mcp_rules import McpRules
-from engine.server.mcp_servers import (
+from engine.server.mcp.hosts import target
+from engine.server.mcp.rules import McpRules
+from engine.server.mcp.servers import (
     INVALID_PARAMS,
     HasMcp,
     McpFailure,
@@ -95,7 +95,7 @@ class McpSide:
     def _server(self, label: str, tool: Mapping[str, Any]) -> McpServer:
         if label in self._played:
             return Scripted(self._played[label])
-        from engine.server.mcp_remote import RemoteServer  # the extra; McpOptions has imported it
+        from engine.server.mcp.remote import RemoteServer  # the extra; McpOptions has imported it
 
         where = target(tool["server_url"], self._state.mcp_rules.allowed)
         self._room = self._room or asyncio.Semaphore(2 * self._options.max_servers)
