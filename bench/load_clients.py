@@ -56,7 +56,6 @@ class Script:
             messages({"type": "input_audio_buffer.append", "audio": base64.b64encode(piece).decode()})
             for piece in (audio[at : at + FRAME_BYTES] for at in range(0, len(audio), FRAME_BYTES))
         ]
-        self.seconds = len(self.frames) * FRAME_MS / 1000
 
     def said(self, start_ms: int, end_ms: int) -> bytes:
         """What was said from one time of a session to another."""
@@ -136,8 +135,11 @@ def connect(port: int) -> socket.socket:
 class Callers:
     """`count` sessions. Make them, then `run`."""
 
-    def __init__(self, port: int, count: int, script: Script, seed: int = 1) -> None:
+    def __init__(self, port: int, count: int, script: Script, *, stretch: float = 1.0, seed: int = 1) -> None:
         self.script = script
+        self.frame_s = FRAME_MS / 1000 * stretch
+        """Time from frame to frame: longer than a frame when time is stretched."""
+        self._cycle_s = len(script.frames) * self.frame_s
         self.heard = Heard()
         self.sessions = [Session(connect(port), script) for _ in range(count)]
         self._poll = select.epoll()
@@ -146,7 +148,7 @@ class Callers:
             session.socket.setblocking(False)
             self._poll.register(fd, select.EPOLLIN)
         chance = random.Random(seed)
-        self._starts = sorted(chance.random() * script.seconds for _ in self.sessions)  # places in the cycle, too
+        self._starts = sorted(chance.random() * self._cycle_s for _ in self.sessions)  # places in the cycle, too
         self.counts = False
 
     def close(self) -> None:
@@ -165,7 +167,7 @@ class Callers:
         for session, at in zip(self.sessions, self._starts, strict=True):
             session.began = start + at
         frames = rounds * len(self.script.frames)
-        marks = [(start + self.script.seconds, began), (start + rounds * self.script.seconds, ended)]
+        marks = [(start + self._cycle_s, began), (start + rounds * self._cycle_s, ended)]
         due = [(session.began, number) for number, session in enumerate(self.sessions)]  # a heap: sorted it is one
         while due:
             now = clock()
@@ -181,7 +183,7 @@ class Callers:
                 if session.sent == frames:
                     heapq.heappop(due)
                 else:
-                    heapq.heapreplace(due, (session.began + session.sent * FRAME_MS / 1000, number))
+                    heapq.heapreplace(due, (session.began + session.sent * self.frame_s, number))
             self._receive(IDLE_S)
         self._drain()
 
@@ -259,7 +261,7 @@ class Callers:
             session.end_ms = json.loads(payload)["audio_end_ms"]
             session.turns.append((session.start_ms, session.end_ms))
             frame = -(-session.end_ms // FRAME_MS) - 1
-            session.stopped_due = session.began + frame * FRAME_MS / 1000
+            session.stopped_due = session.began + frame * self.frame_s
         elif kind == b"response.done":
             self._done(session, payload)
 

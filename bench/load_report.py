@@ -73,8 +73,8 @@ def table(runs: Sequence[Run]) -> list[str]:
     """The curve as Markdown."""
     lines = [
         "| sessions | late p50 | p99 | worst | answer p50 | p99 | loop lag p99 | worst | collection | core "
-        "| ms/session-s | KB/session | threads | lost | waited |",
-        "| --: " * 15 + "|",
+        "| ms/session-s | KB/session | threads | lost | waited | time, had |",
+        "| --: " * 16 + "|",
     ]
     for run in runs:
         times = " | ".join(f"{each:.1f}" for each in (*run.late_ms, *run.answer_ms, *run.lag_ms, run.collected_ms))
@@ -82,7 +82,7 @@ def table(runs: Sequence[Run]) -> list[str]:
         waited = f"{run.waited:.1%}" + ("" if run.valid else " *")
         lines.append(
             f"| {run.sessions} | {times} | {run.cpu:.2f} | {run.cost:.2f} | {run.kilobytes:.0f} | {threads} | "
-            f"{len(run.lost)} | {waited} |"
+            f"{len(run.lost)} | {waited} | {run.stretch:g}x, {min(run.stretch * run.share, 9.99):.2f} |"
         )
     return lines
 
@@ -100,7 +100,8 @@ def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PA
         f"{machine} the run. Written by `python bench/load.py`; what is measured stands at the top of that file.",
         "Times in ms; `collection` is the longest pause for the collector of cycles. `waited` is the part of the time",
         "in which the server wanted its core and others had it; a run marked * had such neighbours, or callers that",
-        "were late themselves, and its times are upper bounds.",
+        "were late themselves, and its times are upper bounds. `time` is how much slower it passed, `had` what the",
+        "server had of its core when it wanted it, in that time: 1 is a core of its own.",
         "",
         f"{said} (99 % of frames handled within {LATE_MS:g} ms of being due, nothing lost).",
         f"By processor time alone ({cheapest.cost:.2f} ms for a session's second): {1000 / cheapest.cost:.0f}.",
@@ -110,7 +111,7 @@ def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PA
         *table(runs),
         "",
         f"Where the time goes with {profile.sessions} sessions, in {sum(profile.profile.values())} samples of it",
-        f"({profile.cost:.2f} ms per session-second with the sampling):",
+        f"({profile.cost:.2f} ms per session-second with the sampling, {profile.kernel:.0%} of it in the kernel):",
         "",
         *profiled(profile),
         "",

@@ -1,6 +1,6 @@
 """The server that `load.py` loads: the front as anybody starts it, on one core, in a process of its own.
 
-    python bench/load_server.py CORE [plain]
+    python bench/load_server.py CORE [bargein|plain] [BURST]
 
 `plain` is what it is compared with: websockets, json, base64 and numpy in the way of their documentation, which reads
 the sound, takes its level and keeps it, and has neither turns nor answers.
@@ -104,6 +104,7 @@ def status() -> dict[str, Any]:
     return {
         "time": time.perf_counter(),
         "cpu": time.process_time(),
+        "kernel": os.times().system,
         "ran": ran_ns / 1e9,
         "waited": waited_ns / 1e9,
         "rss": resident(),
@@ -112,13 +113,13 @@ def status() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def bargein() -> AsyncIterator[int | None]:
-    """Ours; yields the port."""
+async def bargein(burst: float) -> AsyncIterator[int | None]:
+    """Ours; yields the port. Replies leave `burst` times faster than they play."""
     from engine.server import ServerOptions, serve
     from engine.server.responders import Echo
     from engine.server.voices import ToneVoice
 
-    options = ServerOptions(max_sessions=MOST_SESSIONS)
+    options = ServerOptions(max_sessions=MOST_SESSIONS, burst=burst)
     async with serve(responder=Echo(), options=options, voice=ToneVoice()) as server:
         yield urlsplit(server.url).port
 
@@ -150,13 +151,13 @@ async def plain() -> AsyncIterator[int | None]:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
-async def main(kind: str) -> None:
+async def main(kind: str = "bargein", burst: str = "8") -> None:
     """Serve until "quit" or the end of input."""
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     lag, sampler, pauses = LoopLag(), Sampler(), Pauses()
-    async with (plain if kind == "plain" else bargein)() as port:
+    async with plain() if kind == "plain" else bargein(float(burst)) as port:
         gc.collect()
         gc.freeze()  # as `bargein serve` does
         print(port, flush=True)
@@ -171,4 +172,4 @@ async def main(kind: str) -> None:
 
 if __name__ == "__main__":
     os.sched_setaffinity(0, {int(sys.argv[1])})  # before numpy counts the processors it makes threads for
-    asyncio.run(main(sys.argv[2] if len(sys.argv) > 2 else ""))
+    asyncio.run(main(*sys.argv[2:]))
