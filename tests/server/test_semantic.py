@@ -26,6 +26,8 @@ from tests.server.harness import PCM, Client, Says, run, session, silence, speec
 LEAD_S = 0.5
 TALK = speech()
 TALK_END_MS = 1000 * LEAD_S + TALK.size / 24
+# Neither here nor there: at medium eagerness a wait of some 1.4 s.
+DOUBTFUL = next(p for p in (sigmoid(n / 100) for n in range(-400, 400)) if wait_ms(p, "medium") < 1500)
 
 
 class Judge:
@@ -97,7 +99,7 @@ def test_more_eagerness_never_waits_longer() -> None:
 
 
 def test_words_move_the_wait() -> None:
-    unfinished, silent, finished = (wait_ms(0.5, "medium", text) for text in (-0.5, 0.0, 1.0))
+    unfinished, silent, finished = (wait_ms(DOUBTFUL, "medium", text) for text in (-0.5, 0.0, 1.0))
     assert unfinished > silent > finished
     assert logit(sigmoid(1.25)) == pytest.approx(1.25)
 
@@ -184,10 +186,10 @@ def test_each_pause_is_judged_anew() -> None:
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(101, 200_000), min_size=1, max_size=5), st.booleans())
 def test_any_cut_gives_the_same_turn_ends(sizes: list[int], threaded: bool) -> None:
-    expected = ends(None if not threaded else Judge(0.8), detection())
+    expected = ends(None if not threaded else Judge(DOUBTFUL), detection())
     assert len(expected) == 1
     got = ends(
-        None if not threaded else Judge(0.8, threaded=True), detection(), sizes=tuple(size | 1 for size in sizes)
+        None if not threaded else Judge(DOUBTFUL, threaded=True), detection(), sizes=tuple(size | 1 for size in sizes)
     )
     assert got == expected
 
@@ -220,8 +222,8 @@ def test_a_change_to_server_vad_in_a_pause_ends_it_by_silence() -> None:
 def test_known_words_count_where_transcription_is_on(words: str, longer: bool) -> None:
     script = Script({"transcripts": [words], "default": [{"say": "Fine."}]})
     hearing: Any = {"transcription": {"model": "gpt-4o-transcribe"}}
-    without = ends(Judge(0.5), detection(), responder=script)
-    with_words = ends(Judge(0.5), detection(**hearing), responder=script)
+    without = ends(Judge(DOUBTFUL), detection(), responder=script)
+    with_words = ends(Judge(DOUBTFUL), detection(**hearing), responder=script)
     assert (with_words[0] > without[0] + 100) if longer else (with_words[0] < without[0] - 100)
 
 
@@ -254,12 +256,12 @@ def spoken(recogniser: Listener, transcription: bool, judge: Judge) -> float:
 
 
 def test_a_recognisers_words_count_as_soon_as_it_has_them() -> None:
-    plain = spoken(Listener("I would like a"), False, Judge(0.5))
-    later = spoken(Listener("I would like a", 0.1), True, Judge(0.5))
+    plain = spoken(Listener("I would like a"), False, Judge(DOUBTFUL))
+    later = spoken(Listener("I would like a", 0.1), True, Judge(DOUBTFUL))
     assert plain < 1500 < later == pytest.approx(4000, abs=60)
     sooner = spoken(Listener("That is all.", 0.3), True, Judge(0.3))
     assert sooner < 700
-    too_late = spoken(Listener("I would like a", 3.0), True, Judge(0.5))
+    too_late = spoken(Listener("I would like a", 3.0), True, Judge(DOUBTFUL))
     assert too_late == pytest.approx(plain, abs=20)
 
 
