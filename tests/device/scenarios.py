@@ -157,6 +157,12 @@ async def reference(played: str, out: str, how: str, latency_ms: str) -> None:
         await flowing(sound, 30)
         directions = [stream.plan.direction for stream in sound.streams]
         say("open", reference=sound.opened.reference, directions=directions)
+        while how == "device" and ((now := sound.reference()) is None or now.hops < 350):  # what the start had too much
+            await sound.wait(0.1)
+            sound.duplex.read_records()
+        sound.duplex.read_pairs()
+        settled = sound.reference()
+        before = settled.starved + settled.jumps if settled is not None else 0
         if played:
             queue = sound.duplex.queue
             queue.push("item", 0, np.load(played).tobytes(), queue.open())
@@ -169,7 +175,10 @@ async def reference(played: str, out: str, how: str, latency_ms: str) -> None:
         np.save(out, np.concatenate(kept))
         stats = sound.reference()
         assert stats is not None
-        say("heard", stats=asdict(stats), stamps=asdict(sound.stamps(directions[-1] if how == "device" else "capture")))
+        stamps = sound.stamps(directions[-1] if how == "device" else "capture")
+        missing = sum(each.missing_frames + each.flagged for each in sound.stats())
+        gaps = sum(sound.stamps(part).gaps for part in ("capture", "playback")) + stamps.gaps
+        say("heard", stats=asdict(stats), stamps=asdict(stamps), before=before, lost=missing + gaps)
     say("closed")
 
 
