@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from engine.audio.duplex import SILENCE
 
+MAX_GAPS = 4096
+"""Gaps remembered apart; older ones are taken together, and count from the beginning."""
 MAX_RUNS = 4096
 """Runs remembered; older ones are forgotten. Steady sending is one run however long it lasts."""
 
@@ -32,7 +34,29 @@ class TimeMap:
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
+        self._gaps: list[tuple[float, float]] = []  # captured ms, lost ms up to and with it; at most MAX_GAPS
         self.sent_ms = 0
+
+    @property
+    def lost_ms(self) -> float:
+        """Microphone sound that its device lost, in milliseconds."""
+        return self._gaps[-1][1] if self._gaps else 0.0
+
+    def lose(self, captured_ms: float, lost_ms: float) -> None:
+        """The device lost so much of the microphone there: from there on its clock is later than what was captured.
+
+        Negative when it gave too much.
+        """
+        self._gaps.append((captured_ms, self.lost_ms + lost_ms))
+        if len(self._gaps) > MAX_GAPS:
+            del self._gaps[0]
+
+    def clock(self, captured_ms: float) -> float:
+        """When the sound captured at this offset was heard, on the microphone's clock: what was lost before it counts,
+        too.
+        """
+        index = bisect_right(self._gaps, captured_ms, key=lambda gap: gap[0]) - 1
+        return captured_ms + (self._gaps[index][1] if index >= 0 else 0.0)
 
     def add(self, records: NDArray[Any]) -> None:
         """Note records (10 ms each) in the order in which they are sent."""

@@ -214,6 +214,8 @@ class Conversation(Connected, Telling):
                 self._cancel()
         elif event.kind is EventKind.SPEECH_STOPPED:
             self._replies.speech_ended(event.position - SPEECH_TAIL)
+        elif event.kind is EventKind.CAPTURE_GAP:
+            self.time_map.lose(event.position / 24, event.value / 24)
         elif EventKind.PLAYING <= event.kind <= EventKind.SILENT:  # those of an item
             known = event.kind is EventKind.PLAYING
             item = self._replies.begins(event.value, event.position) if known else self._replies.queue.key(event.value)

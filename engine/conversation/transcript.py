@@ -208,7 +208,12 @@ class Transcript:
         self.conversation = conversation
         """The session behind it: `mute`, `hold`, `events`, `stats` and so on."""
         self._pauses = pauses
-        self._lines = Lines(conversation.time_map.captured)
+        self._lines = Lines(self._heard_at)
+
+    def _heard_at(self, sent_ms: int) -> int | None:
+        """A line's time is the microphone's: sound that its device lost has passed, too."""
+        captured = self.conversation.time_map.captured(sent_ms)
+        return None if captured is None else round(self.conversation.time_map.clock(captured))
 
     async def lines(self) -> AsyncIterator[Line]:
         """Each line once it is settled, in the order of what was said. Ends and fails as `Conversation.turns` does."""

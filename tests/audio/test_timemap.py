@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.audio import Gate, GateMode, TimeMap
 from engine.audio.duplex import LATE, RECORD, SILENCE
-from engine.audio.timemap import MAX_RUNS
+from engine.audio.timemap import MAX_GAPS, MAX_RUNS
 from tests.audio.sounds import HOP, Bench, hops, voice
 
 
@@ -50,6 +50,18 @@ def test_a_pause_shifts_what_comes_after_it() -> None:
     assert time_map.captured(150) == 650
     assert time_map.sent(600) == 100
     assert time_map.sent(300) is None
+
+
+def test_lost_sound_has_passed_too() -> None:
+    time_map = mapped(*[(hop, 0) for hop in range(100)])
+    time_map.lose(300, 25)
+    time_map.lose(600, -5)
+    assert [time_map.clock(ms) for ms in (0, 299, 300, 599, 600, 999)] == [0, 299, 325, 624, 620, 1019]
+    assert time_map.lost_ms == 20
+    for number in range(2 * MAX_GAPS):
+        time_map.lose(1000 + number, 1)
+    assert time_map.lost_ms == 20 + 2 * MAX_GAPS
+    assert time_map.clock(10**6) == 10**6 + time_map.lost_ms
 
 
 def test_held_speech_maps_to_when_it_was_said() -> None:

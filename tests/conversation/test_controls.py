@@ -16,6 +16,7 @@ from engine.audio import AudioFormat, EventKind
 from engine.conversation import CommitOutcome, Conversation, Played, Settings, Turn, converse
 from engine.endpoints.wav import WavWriter
 from engine.errors import ConfigError
+from engine.native import lib
 from engine.realtime import events as ev
 from engine.server import ServerOptions
 
@@ -389,3 +390,21 @@ def test_interrupt_ends_reply_and_sound_and_cancels_the_response() -> None:
     assert truncate["audio_end_ms"] == reply.played_ms > 0
     fading = talk.log.reports(EventKind.FADING)[0].position
     assert not talk.loudspeaker[fading + 2 * HOP :].any()
+
+
+def test_sound_that_a_device_lost_has_passed_on_its_clock() -> None:
+    """A gap of 5 to 50 ms, as a device tells it: one event, and what comes after it is later by so much."""
+
+    async def lose(conversation: Conversation) -> None:
+        await asyncio.sleep(1.0)
+        for frames in (RATE * 5 // 1000, RATE * 50 // 1000):
+            lib.rt_capture_gap(conversation.sound.duplex.pointer, frames)
+            await asyncio.sleep(1.0)
+
+    talk = held(QUIET, during=lose)
+    gaps = talk.log.reports(EventKind.CAPTURE_GAP)
+    assert [gap.value for gap in gaps] == [120, 1200]  # samples at 24 kHz
+    time_map = talk.conversation.time_map
+    assert time_map.lost_ms == 55
+    first, second = (gap.position / 24 for gap in gaps)
+    assert [time_map.clock(at) - at for at in (first - 1, first, second - 1, second)] == [0, 5, 5, 55]
