@@ -242,7 +242,9 @@ class Beta(older.Servers):
         ours, theirs = pair()
         end = older.Heard(theirs, self.wire)
         serving = asyncio.create_task(
-            serve_connection(end, responder=Brain(), voice=ToneVoice(), rng=random.Random(1), beta=True)
+            serve_connection(
+                end, responder=Brain(), voice=ToneVoice(), rng=random.Random(1), beta=True, detector=older.Loud
+            )
         )
         try:
             yield ours

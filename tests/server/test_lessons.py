@@ -181,7 +181,7 @@ def test_its_own_voice_need_not_interrupt_it() -> None:
     """A loudspeaker and an open microphone: the client's canceller is not at hand, its choice of settings is."""
 
     async def reply_heard(interrupt: bool) -> Event:
-        async with session(Says(LONG, [Say("Hm.")]), ServerOptions(burst=1)) as client:
+        async with session(Says(LONG, [Say("Hm.")]), ServerOptions(burst=1), detector=LoudnessDetector) as client:
             quiet = {"interrupt_response": interrupt, "create_response": False}
             await client.update(audio={"input": {"turn_detection": quiet}})
             await client.send("response.create")
