@@ -118,6 +118,11 @@ class Lines:
                 yield from self._settle(item)
 
     @property
+    def growing(self) -> bool:
+        """Whether words came for sound that is not committed."""
+        return any(item.text and not item.committed for item in self._items.values())
+
+    @property
     def pending(self) -> int:
         """Items whose words are awaited."""
         return len(self._items)
@@ -253,7 +258,7 @@ class Transcript:
                 if turn_detection(self.conversation.session):
                     continue  # the server does it
                 pauses = self._pauses
-                if pauses.spoke_at is None:
+                if pauses.spoke_at is None and not (at_the_end and self._lines.growing):
                     last = loop.time()
                 elif pauses.over or at_the_end or loop.time() - last > LONGEST_S:
                     last = loop.time()
