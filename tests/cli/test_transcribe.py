@@ -15,6 +15,9 @@ transcripts:
   - {text: "And what else?", delay: 0.5, logprob: -0.25}
   - "Three."
   - "Four."
+  - "Five."
+  - "Six."
+  - "Seven."
 """
 
 
