@@ -13,9 +13,11 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from engine.errors import EngineError
 from engine.realtime import events as ev
-from engine.server.formats import Samples
+from engine.server.formats import RATE, Samples
 from engine.server.items import Item
 from engine.server.recognisers.base import Heard, Recogniser, Spoken
 from engine.server.state import SessionState
@@ -25,6 +27,8 @@ LIVE_MODELS = frozenset({"gpt-realtime-whisper", "gpt-live-transcribe"})
 """They write while the user speaks, and need no turns."""
 WORD_MS = 300
 """A live model writes a word for so much sound."""
+SILENT = 0.001
+"""Samples up to this are silence to it (-60 dBFS)."""
 LOGPROBS = "item.input_audio_transcription.logprobs"
 MAX_PENDING = 64
 """Items whose words are under way at a time; one more fails."""
@@ -58,7 +62,7 @@ class Hearing:
         self._number = 0
         self._recognising = 0
         self._pending = 0
-        self._live_words = 0  # of the turn that is not committed yet
+        self._live_words = self._live_samples = 0  # of the turn that is not committed yet: written, and not silent
         self.words_so_far = ""
         """Words of the turn that is not committed yet, known in its present pause; "" while there are none."""
         self._pause = 0  # counts pauses, so that words which come too late are not those of the next one
@@ -70,13 +74,19 @@ class Hearing:
 
     # ---- what happens to the sound
 
-    def growing(self, item_id: str, buffered_ms: float) -> None:
-        """There is so much uncommitted sound, which will be this item: a live model writes already."""
-        if self._model() not in LIVE_MODELS or self._brain is None:
+    @property
+    def live(self) -> bool:
+        """Whether words are written while the user speaks."""
+        return self._brain is not None and self._model() in LIVE_MODELS
+
+    def growing(self, item_id: str, piece: Samples) -> None:
+        """More uncommitted sound, which will be this item: a live model writes already, but nothing for silence."""
+        if self._brain is None:
             return
+        self._live_samples += int(np.count_nonzero(np.abs(piece) > SILENT))
         heard = self._brain.heard(self._number + 1)
         if heard is not None and not heard.failure:
-            self._more(item_id, heard, int(buffered_ms // WORD_MS))
+            self._more(item_id, heard, self._live_samples * 1000 // (RATE * WORD_MS))
 
     def paused(self, samples: Callable[[], Samples]) -> None:
         """An open turn is silent for a moment, and whether it is over may depend on its words. With transcription on,
@@ -99,7 +109,7 @@ class Hearing:
 
     def cleared(self) -> None:
         """The sound was thrown away, and what was written of it."""
-        self._live_words = 0
+        self._live_words = self._live_samples = 0
 
     def committed(self, item: Item, audio_ms: float) -> None:
         """The sound became this item. Who knows its words beforehand understands it at once; they are written when
@@ -107,7 +117,7 @@ class Hearing:
         """
         self._number += 1
         self._pause += 1
-        written, self._live_words = self._live_words, 0
+        written, self._live_words, self._live_samples = self._live_words, 0, 0
         heard = self._brain.heard(self._number) if self._brain is not None else None
         item.understood = heard.text if heard is not None else ""
         if heard is not None or self._recogniser is None:

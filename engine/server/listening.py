@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from engine.realtime import events as ev
 from engine.realtime import problems
 from engine.server.answering import Answering
+from engine.server.formats import Decoder
 from engine.server.hearing import Hearing
 from engine.server.input_audio import InputAudio, SpeechDetector, SpeechPaused, SpeechStarted
 from engine.server.items import user_audio
@@ -42,6 +43,7 @@ class Listening:
         )
         self._judging = Judging(state, hearing, self._buffer)
         self._item_id: str | None = None  # announced with speech_started, used by the commit that follows
+        self._growing = Decoder(state.input_format)  # of a live model's turn
         self._overflow_told = 0  # dropped bytes when the client was told; it is told once per session
         self._idle_timer: asyncio.TimerHandle | None = None
         answering.on_busy = self.disarm
@@ -60,8 +62,8 @@ class Listening:
                 else:
                     self._speech_stopped(happening.end_ms, happening.audio)
             self._tell_overflow()
-            if self._state.turn_detection is None:
-                self._hear_growing()
+            if self._state.turn_detection is None and self._hearing.live:
+                self._hear_growing(audio[start : start + 65536])
             yield None
 
     def commit(self) -> None:
@@ -156,11 +158,12 @@ class Listening:
         state.emit(ev.ConversationItemDone(previous_item_id=previous, item=item.wire))
         self._hearing.committed(item, item.clips[0].duration_ms)
 
-    def _hear_growing(self) -> None:
+    def _hear_growing(self, audio: bytes) -> None:
         """Without turns a live model writes already while the user speaks: the item has its id before the commit."""
         if self._item_id is None:
             self._item_id = self._state.new_item_id()
-        self._hearing.growing(self._item_id, self._buffer.buffered_ms)
+            self._growing = Decoder(self._state.input_format)
+        self._hearing.growing(self._item_id, self._growing.process(audio))
 
     def _tell_overflow(self) -> None:
         if self._buffer.overflowed_bytes == self._overflow_told:

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.errors import ConfigError
@@ -93,9 +94,11 @@ def test_a_live_model_writes_while_the_user_speaks_and_ends_with_a_commit(model:
         async with session(script(WORDS, "thank you"), transcription=True) as client:
             updated = await transcribing(client, model)
             assert updated["session"]["audio"]["input"]["turn_detection"] is None
-            await client.speak(wire(silence(0.7)))
+            await client.speak(wire(silence(2.0)))
+            assert not texts(client, "delta")  # nobody said anything
+            await client.speak(wire(np.full(16_800, 0.1, np.float32)))
             assert "".join(texts(client, "delta")) == "what is"
-            await client.speak(wire(silence(0.3)))
+            await client.speak(wire(np.full(7_200, 0.1, np.float32)))
             assert "".join(texts(client, "delta")) == "what is the"
             await client.send("input_audio_buffer.commit")
             completed = await client.next(PREFIX + "completed")
