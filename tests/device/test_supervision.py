@@ -17,6 +17,7 @@ from engine.endpoints.supervised import Patience
 from engine.endpoints.waiting import in_thread
 from engine.endpoints.wakeup import Wakeup
 from engine.errors import DeviceError
+from tests.audio.sounds import voice
 from tests.device.world import PLAN, USB, WISHES, FakeStream, World, beating, run, until
 
 
@@ -126,7 +127,7 @@ def test_unplugged_while_ducking_the_duck_is_taken_back(world: World) -> None:
     async def body(sound: DeviceSound) -> None:
         queue = sound.duplex.queue
         queue.push("item", 0, (np.arange(240000) % 100 * 100).astype(np.int16).tobytes(), queue.open())
-        loud = ((np.arange(480) * 150 / 48000 % 1.0 - 0.5) * 16000).astype(np.int16)
+        spoken = iter(voice(96000, rate=48000).reshape(-1, 480))
         seen: list[EventKind] = []
 
         def kinds() -> list[EventKind]:
@@ -134,7 +135,7 @@ def test_unplugged_while_ducking_the_duck_is_taken_back(world: World) -> None:
             return seen
 
         while EventKind.DUCKED not in kinds():
-            world.opened[0].beat(loud)
+            world.opened[0].beat(next(spoken))  # two seconds are enough
         world.there, world.listed, world.opened[0].alive = [], [], False
         await until(lambda: EventKind.RESTORED in kinds())
         assert EventKind.CONFIRMED not in seen
