@@ -57,17 +57,18 @@ class Talker:
         ]  # fmt: skip
         self._rate = int(self._lib.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT))
         assert self._rate > 0, "espeak-ng found no voice data: reinstall espeakng-loader"
-        self._lib.espeak_SetSynthCallback(self._callback)
 
     def say(self, text: str, voice: str, *, pitch: int = 50, melody: int = 50, words_per_minute: int = 170) -> Spoken:
         """`pitch` and `melody` (the range of the pitch) 0 to 99, as espeak-ng counts them."""
         self._parts.clear()
         self._words.clear()
+        self._lib.espeak_SetSynthCallback(self._callback)  # the server's voice in this process has its own
         assert self._lib.espeak_SetVoiceByName(voice.encode()) == 0, voice
         for parameter, value in ((_SPEED, words_per_minute), (_PITCH, pitch), (_RANGE, melody)):
             self._lib.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode() + b"\0"
         assert self._lib.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8, None, None) == 0, text
+        self._lib.espeak_SetParameter(_RANGE, 50, 0)
         sound = np.frombuffer(b"".join(self._parts), np.int16).astype(np.float32) / np.float32(32768)
         resampled = np.asarray(soxr.resample(sound, self._rate, RATE), np.float32)
         return Spoken(resampled, [round(word * RATE / self._rate) for word in self._words])

@@ -71,7 +71,6 @@ class _Library:
         self.rate = int(self._lib.espeak_Initialize(_SYNCHRONOUS, 0, data, _DONT_EXIT))
         if self.rate <= 0:
             raise ConfigError(f"espeak-ng found no voice data in {data.decode()}: reinstall espeakng-loader")
-        self._lib.espeak_SetSynthCallback(self._callback)
 
     def has(self, voice: str) -> bool:
         """Whether espeak-ng has a voice of this name."""
@@ -83,6 +82,7 @@ class _Library:
         encoded = text.replace("\0", " ").encode() + b"\0"
         with self._lock:
             self._parts.clear()
+            self._lib.espeak_SetSynthCallback(self._callback)  # somebody else in this process may speak, too
             if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
                 self._lib.espeak_SetVoiceByName(b"en")
             self._lib.espeak_SetParameter(_PARAMETER_RATE, words_per_minute, 0)
