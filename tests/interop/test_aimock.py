@@ -21,6 +21,7 @@ from engine import Conversation, Turn, events
 from engine.errors import Closing, ConfigError, ConnectionLost, TransportError
 from engine.realtime import Role, wire
 from engine.transport import websocket
+from tests.audio.sounds import voice
 
 from .conftest import Aimock, missing, required
 
@@ -123,7 +124,7 @@ def test_a_transcription_session_gives_the_words(aimock: Aimock) -> None:
 def test_transcribe_settles_at_a_pause(aimock: Aimock) -> None:
     """Without turn detection, which the server does not have; its commit names no item."""
     speech = np.zeros(24000 * 3, dtype=np.int16)
-    speech[12000:36000] = np.random.default_rng(1).normal(0, 3000, 24000)
+    speech[12000:36000] = voice(24000)
     how: dict[str, Any] = {
         "url": aimock.url,
         "key": aimock.key,
