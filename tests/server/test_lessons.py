@@ -53,20 +53,9 @@ from engine.server.run import ResponseRun
 from engine.server.run_settings import RunSettings
 from engine.server.usage import Usage
 from tests.server import test_lessons_sessions
-from tests.server.harness import PCM, Client, Event, Says, run, session, silence, speech, wire
+from tests.server.harness import PCM, Event, Says, run, session, silence, speech, wire
 from tests.server.scripted import LoudnessDetector, sound
-
-HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
-LONG = [Say("This answer goes on for a long time. " * 8)]
-HEARD = "conversation.item.input_audio_transcription."
-TURN = wire(silence(0.5), speech(), silence(1.0))
-
-
-async def say(client: Client, turn: bytes = TURN) -> None:
-    """A whole turn at once, and a moment for what it leads to."""
-    await client.append(turn)
-    await asyncio.sleep(0)
-
+from tests.server.test_lessons_sessions import HEARD, LONG, say
 
 # ---- listening
 
