@@ -1,6 +1,7 @@
 #include "vad_features.h"
 
 #include "biquad.h"
+#include "log10.h"
 
 #include <math.h>
 #include <string.h>
@@ -63,20 +64,6 @@ void rt_vad_features_reset(rt_vad_features *f)
     memset(f->past, 0, sizeof f->past);
     memset(f->products, 0, sizeof f->products);
     f->turn = 0;
-}
-
-/* log10 to 2e-5, of a normal positive number; branchless, so that a row of them is vectorised. */
-static inline float logarithm(float x)
-{
-    union {
-        float f;
-        int32_t i;
-    } bits = {x};
-    int32_t exponent = (bits.i - 0x3f3504f3) >> 23; /* the mantissa then lies in [sqrt(1/2), sqrt(2)) */
-    bits.i -= exponent * (1 << 23);
-    float t = bits.f - 1.0f;
-    float log_e = t * (1.0f + t * (-0.5f + t * (0.33333f + t * (-0.24995f + t * (0.20110f + t * (-0.17110f + t * 0.11700f))))));
-    return 0.30103f * (float)exponent + 0.4342945f * log_e;
 }
 
 static float sum_of_squares(const float *x, uint32_t count)
@@ -166,7 +153,7 @@ static void periodicity(rt_vad_features *f, float *out)
         delayed += then[0] * then[0] - then[3 * RT_VAD_NARROW] * then[3 * RT_VAD_NARROW];
     }
     out[0] = best < 1.0f ? best : 1.0f;
-    out[1] = out[0] * (3.3219281f * logarithm((float)best_lag * (1.0f / 26.0f)));
+    out[1] = out[0] * (3.3219281f * rt_log10((float)best_lag * (1.0f / 26.0f)));
 }
 
 float rt_vad_features_process(rt_vad_features *f, const float *hop, float *out) RT_NONBLOCKING
@@ -177,7 +164,7 @@ float rt_vad_features_process(rt_vad_features *f, const float *hop, float *out) 
     float telephone = spectrum(f, out);
     halves(f, out + RT_VAD_BANDS);
     for (uint32_t i = 0; i < RT_VAD_BANDS + 2; i++)
-        out[i] = (logarithm(out[i] + FLOOR) + 6.5f) * (1.0f / 1.5f);
+        out[i] = (rt_log10(out[i] + FLOOR) + 6.5f) * (1.0f / 1.5f);
     narrow(f);
     periodicity(f, out + RT_VAD_BANDS + 2);
     out[RT_VAD_BANDS + 2] = out[RT_VAD_BANDS + 2] * 4.0f - 2.0f;

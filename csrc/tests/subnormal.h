@@ -14,7 +14,9 @@
 #include "denoise.h"
 #include "duplex.h"
 #include "echo_delay.h"
+#include "echo_features.h"
 #include "echo_filter.h"
+#include "echo_linear.h"
 #include "highpass.h"
 #include "jitter.h"
 #include "volume.h"
@@ -28,7 +30,7 @@ typedef struct floats {
 
 #define FLOAT_BYTES(value)                                                                                             \
     _Generic((value), float: 4, float *: 4, float(*)[RT_HOP]: 4, float(*)[RT_ECHO_PHASES]: 4,                          \
-             float(*)[RT_ECHO_ROW]: 4, float(*)[RT_VAD_LAGS]: 4, double: 8)
+             float(*)[RT_ECHO_ROW]: 4, float(*)[RT_ECHO_BANDS]: 4, float(*)[RT_VAD_LAGS]: 4, double: 8)
 #define FLOATS(type, field)                                                                                            \
     {                                                                                                                  \
         #type "." #field, offsetof(type, field), sizeof(((type *)0)->field), FLOAT_BYTES(((type *)0)->field)           \
@@ -86,6 +88,12 @@ static const floats echo_filter_floats[] = {
     FLOATS(rt_echo_filter, past),    FLOATS(rt_echo_filter, unsure),
 };
 static const floats echo_spectrum_floats[] = {FLOATS(rt_echo_spectrum, re), FLOATS(rt_echo_spectrum, im)};
+static const floats echo_features_floats[] = {
+    FLOATS(rt_echo_features, window), FLOATS(rt_echo_features, share), FLOATS(rt_echo_features, weight),
+    FLOATS(rt_echo_features, past),   FLOATS(rt_echo_features, re),    FLOATS(rt_echo_features, im),
+    FLOATS(rt_echo_features, power),  FLOATS(rt_echo_features, references), FLOATS(rt_echo_features, both),
+    FLOATS(rt_echo_features, left),   FLOATS(rt_echo_features, echo),
+};
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
     FLOATS(rt_delays, target_us), FLOATS(rt_delays, drift), FLOATS(rt_delays, jitter_ms),

@@ -59,22 +59,22 @@ static void check_stretch(float rate, int fades)
 
 static void check_echo(int fades)
 {
-    rt_echo_delay *delay = check_memory(rt_echo_delay_size());
-    rt_echo_filter *filter = check_memory(rt_echo_filter_size());
-    float left[RT_HOP], echo[RT_HOP];
-    rt_echo_delay_init(delay);
-    rt_echo_filter_init(filter);
+    rt_echo_linear *linear = check_memory(rt_echo_linear_size());
+    rt_echo_features *features = check_memory(rt_echo_features_size());
+    float left[RT_HOP], echo[RT_HOP], aligned[RT_HOP], seen[RT_ECHO_FEATURES];
+    rt_echo_linear_init(linear);
+    rt_echo_features_init(features);
     for (uint32_t i = 0; i < LOUD + SILENT; i++) {
         const float *hop = hop_of(i, RT_RATE, fades);
-        if (rt_echo_delay_process(delay, hop, hop))
-            rt_echo_filter_move(filter, rt_echo_delay_lag(delay) - RT_ECHO_LEAD);
-        rt_echo_filter_process(filter, hop, hop, left, echo);
+        rt_echo_linear_process(linear, hop, hop, left, echo, aligned);
+        rt_echo_features_process(features, left, echo, aligned, seen);
     }
-    CHECK_EQUAL(SCAN(echo_delay_floats, delay) + SCAN(echo_filter_floats, filter), 0);
+    const rt_echo_filter *filter = &linear->filter;
+    CHECK_EQUAL(SCAN(echo_delay_floats, &linear->delay) + SCAN(echo_filter_floats, filter) + SCAN(echo_features_floats, features), 0);
     for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
         CHECK_EQUAL(SCAN(echo_spectrum_floats, &filter->heard[p]) + SCAN(echo_spectrum_floats, &filter->taps[p]), 0);
-    free(delay);
-    free(filter);
+    free(linear);
+    free(features);
 }
 
 static void check_agc(int fades)
