@@ -89,7 +89,9 @@ def table(runs: Sequence[Run]) -> list[str]:
 
 def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PAGE, picture: Path = PICTURE) -> str:
     """Write page and picture; returns what to say of it."""
-    held, cheapest = capacity(runs), min(runs, key=lambda run: run.cost)
+    held = capacity(runs)
+    whole = [run for run in runs if not run.lost] or runs  # what lost some did not do the work
+    cheapest = min(whole, key=lambda run: run.cost)
     said = f"Held: {held.sessions if held else 0} sessions on one core"
     if held is not None:
         said += f" at {held.cpu:.2f} of it"
