@@ -65,8 +65,8 @@ _PATHS = {
 class BetaServed:
     """Both directions of one connection."""
 
-    def __init__(self) -> None:
-        self._temperature = TEMPERATURE
+    def __init__(self, temperature: float | None = None) -> None:
+        self._temperature = TEMPERATURE if temperature is None else temperature
         self._asked: float | None = None  # by the message that is being obeyed
         self._of_responses: dict[str, float] = {}  # by id, until response.done; as many as run at a time
 
@@ -212,6 +212,14 @@ def _tell_error(error: Json) -> None:
             error[name] = _in_old_words(error[name])
 
 
+def in_old_words(problem: ProtocolError) -> ProtocolError:
+    """The same mistake with its fields as the older dialect names them."""
+    if problem.param in _UNKNOWN_HERE and problem.code == "unknown_parameter":
+        return problem
+    param = None if problem.param is None else _in_old_words(problem.param)
+    return ProtocolError(_in_old_words(str(problem)), code=problem.code, param=param)
+
+
 def _in_old_words(text: str) -> str:
     for path, name in _PATHS.items():
         text = text.replace(path, name)
@@ -220,4 +228,4 @@ def _in_old_words(text: str) -> str:
     return text
 
 
-__all__ = ["TEMPERATURE", "BetaServed"]
+__all__ = ["TEMPERATURE", "BetaServed", "in_old_words"]

@@ -173,7 +173,17 @@ def _check_depth(event: AnyEvent) -> None:
         level: list[Any] = [event.fields]
     else:
         level = [getattr(event, name) for name in event.__struct_fields__]
-    for _ in range(MAX_DEPTH + 1):
+    if _deeper(level, MAX_DEPTH):
+        raise _too_deep()
+
+
+def too_deep(value: Any) -> bool:
+    """Whether a JSON value nests deeper than MAX_DEPTH, for JSON that comes another way than in events."""
+    return _deeper([value], MAX_DEPTH)
+
+
+def _deeper(level: list[Any], limit: int) -> bool:
+    for _ in range(limit + 1):
         level = [
             inner
             for value in level
@@ -181,5 +191,5 @@ def _check_depth(event: AnyEvent) -> None:
             for inner in (value.values() if isinstance(value, dict) else value)
         ]
         if not level:
-            return
-    raise _too_deep()
+            return False
+    return True

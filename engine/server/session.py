@@ -22,11 +22,11 @@ from typing import Any
 
 from engine.errors import ConnectionLost, LocalProtocolError, ProtocolError, RemoteProtocolError
 from engine.realtime import events as ev
-from engine.realtime import problems, session, wire
+from engine.realtime import problems, wire
 from engine.realtime.beta_served import BetaServed
 from engine.realtime.protocol import Protocol, Role, Slot, Verdict
 from engine.server.answering import Answering
-from engine.server.config import reported, without_answers
+from engine.server.config import reported
 from engine.server.faulty import Faulty
 from engine.server.handlers import Handlers, refuse_unknown
 from engine.server.hearing import Hearing
@@ -39,6 +39,7 @@ from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.readiness import Readiness, unavailable
 from engine.server.recognisers.base import Recogniser
 from engine.server.responders.base import HasRecogniser, HasVoice, PerSession, Responder, SessionInfo
+from engine.server.start import Start, begun, defaults
 from engine.server.state import SessionState
 from engine.server.tracing import Tracing, traced
 from engine.server.voices import Voice, best_voice
@@ -68,14 +69,16 @@ async def serve_connection(
     recogniser: Recogniser | None = None,
     readiness: Readiness | None = None,
     beta: bool = False,
+    start: Start | None = None,
 ) -> None:
     """Hold one session over an open connection until either side ends it, then close the connection.
 
     `model` is what the client asked for; with `transcription` the session only writes down what it hears; with `beta`
-    the client speaks the older dialect. `detector` makes a speech detector for 24 kHz (by default the C core's). `rng`
-    makes ids repeatable. A `voice` and a `recogniser` of the brain's own go before those given here. `readiness` is
-    shared by the sessions of a server; without one, brain, recogniser and voice are warmed up for this session and
-    closed after it. Returns when the connection has ended, whatever the reason; no task is left behind.
+    the client speaks the older dialect. `start` is what a client secret attached: its type goes before `transcription`,
+    `model` before its model (ProtocolError if it is refused). `detector` makes a speech detector for 24 kHz (by default
+    the C core's). `rng` makes ids repeatable. A `voice` and a `recogniser` of the brain's own go before those given
+    here. `readiness` is shared by the sessions of a server; without one, brain, recogniser and voice are warmed up and
+    closed for this session. Returns when the connection has ended, whatever the reason; no task is left behind.
     """
     voice, recogniser = voice_of(responder) or voice or best_voice(), ears_of(responder) or recogniser
     ready = readiness or Readiness(responder, recogniser, voice, options.turn_end if options else None)
@@ -91,6 +94,7 @@ async def serve_connection(
         recogniser=recogniser,
         readiness=ready,
         beta=beta,
+        start=start,
     )
     try:
         await actor.run()
@@ -126,14 +130,15 @@ class Session:
         transcription: bool = False,
         recogniser: Recogniser | None = None,
         beta: bool = False,
+        start: Start | None = None,
     ) -> None:
         self._connection = connection
         self._prompt = connection if isinstance(connection, Prompt) else None
         self._responder = responder
         self._readiness = readiness
-        self._transcription = transcription
+        self._start = start
         self._options = options
-        self._beta = BetaServed() if beta else None
+        self._beta = BetaServed(start.temperature if start is not None else None) if beta else None
         self._outbox = Outbox(options.send_queue_bytes)
         self._way_out = Faulty(options.faults, self._queue)
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
@@ -148,21 +153,14 @@ class Session:
         self._protocol = Protocol(
             Role.SERVER, ids=ids.new, max_items=options.max_items + 1, max_out_of_band=options.max_responses
         )
-        expires_at = int(time.time() + options.session_s)
-        config = (
-            without_answers(session.transcription(ids.new("sess"), expires_at=expires_at))
-            if transcription
-            else session.realtime(
-                ids.new("sess"),
-                model=model or options.model,
-                instructions=options.instructions,
-                voice=options.voice,
-                expires_at=expires_at,
-            )
-        )
+        end = int(time.time() + options.session_s)
+        config = defaults(options, ids.new("sess"), start, model=model, transcription=transcription, expires_at=end)
+        self._transcription = config["type"] == "transcription"
         self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
         self._state.history.on_drop = self._protocol.forget
-        mcp = McpSide(self._state, responder, self._spawn)
+        self._mcp = mcp = McpSide(self._state, responder, self._spawn)
+        if start is not None:
+            self._state.config = config = begun(config, start, self._state.mcp_rules)
         self._hearing = Hearing(self._state, responder, self._spawn, recogniser)
         self._answering = Answering(
             self._state,
@@ -259,6 +257,8 @@ class Session:
         if self._beta is not None and self._state.config["type"] == "realtime":  # today's dialect never says this
             conversation = {"id": self._state.conversation_id, "object": "realtime.conversation"}
             self._emit(ev.ConversationCreated(conversation=conversation))
+        if self._start is not None:
+            self._mcp.reconfigured(self._start.session)
 
     def end(self, code: int, reason: str) -> None:
         """End the session without waiting for what is queued. The first call counts."""

@@ -18,6 +18,7 @@ from typing import Any
 from engine.realtime import events as ev
 from engine.server.items import Item
 from engine.server.mcp.hosts import target
+from engine.server.mcp.options import McpOptions
 from engine.server.mcp.rules import McpRules
 from engine.server.mcp.servers import (
     INVALID_PARAMS,
@@ -52,6 +53,12 @@ class _Known:
     tools: list[dict[str, Any]] = field(default_factory=list)
 
 
+def rules_of(brain: object, options: McpOptions) -> McpRules:
+    """The MCP servers that sessions with this brain may name."""
+    played = brain.mcp_servers() if isinstance(brain, HasMcp) else {}
+    return McpRules(frozenset(played), options.hosts(), options.max_servers)
+
+
 class McpSide:
     """The MCP part of one session."""
 
@@ -61,7 +68,7 @@ class McpSide:
         self._state = state
         self._options = state.options.mcp
         self._played: Mapping[str, McpTools] = brain.mcp_servers() if isinstance(brain, HasMcp) else {}
-        state.mcp_rules = McpRules(frozenset(self._played), self._options.hosts(), self._options.max_servers)
+        state.mcp_rules = rules_of(brain, self._options)
         self._spawn = spawn
         self._known: dict[str, _Known] = {}  # by label; the session's tools bound it
         self._waiting: dict[str, McpCall] = {}  # by approval; at most MAX_PENDING
