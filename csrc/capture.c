@@ -9,10 +9,10 @@
 
 #define HOP_MS 10u
 
-static void post(rt_duplex *d, uint32_t kind, uint32_t value)
+static void post(rt_duplex *d, uint32_t kind, uint32_t value, uint64_t hop)
 {
     rt_capture *c = &d->capture;
-    rt_event event = {kind, value, c->stats.hops * RT_HOP};
+    rt_event event = {kind, value, hop * RT_HOP};
     if (rt_ring_write(rt_duplex_part(d, c->events_offset), &event, 1) == 0)
         c->stats.lost_events++;
 }
@@ -52,7 +52,7 @@ static void send(rt_duplex *d, const float *hop, uint64_t number, uint32_t flags
     c->stats.records++;
 }
 
-static void follow_speech(rt_duplex *d, float probability)
+static void follow_speech(rt_duplex *d, float probability, uint64_t hop)
 {
     rt_capture *c = &d->capture;
     int speech = probability >= (c->speaking ? d->config.speech_release : d->config.speech_threshold) && probability > 0.0f;
@@ -60,14 +60,14 @@ static void follow_speech(rt_duplex *d, float probability)
     c->quiet_hops = speech ? 0 : c->quiet_hops + 1;
     if (!c->speaking && c->loud_hops * HOP_MS >= d->config.speech_ms) {
         c->speaking = 1;
-        post(d, RT_EVENT_SPEECH_STARTED, 0);
+        post(d, RT_EVENT_SPEECH_STARTED, 0, hop);
     } else if (c->speaking && c->quiet_hops * HOP_MS >= d->config.pause_ms) {
         c->speaking = 0;
-        post(d, RT_EVENT_SPEECH_STOPPED, 0);
+        post(d, RT_EVENT_SPEECH_STOPPED, 0, hop);
     }
 }
 
-static int decide(rt_duplex *d, float probability)
+static int decide(rt_duplex *d, float probability, uint64_t hop)
 {
     rt_capture *c = &d->capture;
     rt_interrupt_result result;
@@ -77,24 +77,38 @@ static int decide(rt_duplex *d, float probability)
     atomic_store_explicit(&c->duck, result.duck, memory_order_release);
     for (uint32_t i = 0; i < 4; i++) /* bit i of the changes is event DUCKED + i */
         if (result.change & 1 << i)
-            post(d, RT_EVENT_DUCKED + i, 1 << i == RT_CHANGE_CONFIRMED ? result.latch : playing);
+            post(d, RT_EVENT_DUCKED + i, 1 << i == RT_CHANGE_CONFIRMED ? result.latch : playing, hop);
     return result.hold;
 }
 
-/* Silence in place of the microphone, to the sample. */
-static void mute(rt_duplex *d)
+/* What a control does in the hop that begins at sample `now`; `last` is the hop before. */
+static rt_switch turned(const _Atomic uint64_t *control, const rt_switch *last, uint64_t now)
+{
+    uint64_t word = atomic_load_explicit(control, memory_order_acquire), position = word >> 1;
+    uint32_t at = position <= now ? 0 : position - now < RT_HOP ? (uint32_t)(position - now) : RT_HOP;
+    return (rt_switch){at, last->after, at < RT_HOP ? (int)(word & 1) : last->after};
+}
+
+static rt_switch *of_hop(rt_switch *switches, uint64_t hop) { return &switches[hop % (RT_HEARING_MOST + 1)]; }
+
+static void follow_controls(rt_duplex *d)
 {
     rt_capture *c = &d->capture;
-    uint64_t word = atomic_load_explicit(&d->mute, memory_order_acquire), position = word >> 1, now = c->stats.hops * RT_HOP;
-    uint32_t at = position <= now ? 0 : position - now < RT_HOP ? (uint32_t)(position - now) : RT_HOP;
-    if (c->muted)
-        memset(c->hop, 0, at * sizeof *c->hop);
-    if (at == RT_HOP)
-        return;
-    c->muted = (int)(word & 1);
-    if (c->muted)
-        memset(c->hop + at, 0, (RT_HOP - at) * sizeof *c->hop);
+    uint64_t now = c->stats.hops;
+    *of_hop(c->mute, now) = turned(&d->mute, of_hop(c->mute, now + RT_HEARING_MOST), now * RT_HOP);
+    *of_hop(c->talk, now) = turned(&d->talk, of_hop(c->talk, now + RT_HEARING_MOST), now * RT_HOP);
 }
+
+/* Silence in place of the microphone, to the sample. */
+static void silence(const rt_switch *mute, float *hop)
+{
+    if (mute->before)
+        memset(hop, 0, mute->at * sizeof *hop);
+    if (mute->after)
+        memset(hop + mute->at, 0, (RT_HOP - mute->at) * sizeof *hop);
+}
+
+static int holds_button(const rt_switch *talk) { return (talk->before && talk->at > 0) || (talk->after && talk->at < RT_HOP); }
 
 /* When the hop's first sample was captured; less the filter's delay, which is constant. */
 static double hop_time(const rt_duplex *d)
@@ -121,37 +135,60 @@ static void pair(rt_duplex *d)
     }
     kept->position = c->stats.hops * RT_HOP;
     memcpy(kept->microphone, c->hop, sizeof c->hop);
+    silence(of_hop(c->mute, c->stats.hops), kept->microphone);
     memcpy(kept->reference, c->reference, sizeof c->reference);
     rt_ring_commit(ring, 1);
 }
 
-static void hop_done(rt_duplex *d)
+/* All that is decided on captured hop `hop`, which lies in c->hop. Returns what the gate is to do with the sound. */
+static int listen(rt_duplex *d, uint64_t hop)
 {
-    static const float silence[RT_HOP];
     rt_capture *c = &d->capture;
-    rt_gate *gate = rt_duplex_part(d, c->gate_offset);
     rt_vad *vad = rt_duplex_part(d, c->vad_offset);
-    rt_gate_plan plan;
-    mute(d);
-    pair(d);
-    rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
+    silence(of_hop(c->mute, hop), c->hop);
     float probability = rt_vad_process(vad, c->hop);
-    follow_speech(d, probability);
-    int hold = decide(d, probability);
-    rt_stages_process(rt_duplex_part(d, c->stages_offset), c->hop); /* after all decisions: stages shape only what is sent */
-    rt_gate_process(gate, c->hop, probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
-    uint64_t now = c->stats.hops;
-    for (uint32_t i = 0; i < plan.sound; i++)
-        send(d, rt_gate_hop(gate, plan.first + i), plan.first + i, plan.first + i < now ? RT_RECORD_LATE : 0);
-    if (plan.silence)
-        send(d, silence, now, RT_RECORD_SILENCE);
-    c->stats.hops++;
+    follow_speech(d, probability, hop);
     c->stats.probability = probability;
     c->stats.bridged = rt_vad_bridged(vad);
-    c->stats.muted = c->muted;
-    c->stats.level_peak = level.peak;
-    c->stats.level_rms = sqrtf(level.mean_square);
     c->stats.floor_db = rt_vad_floor_db(vad);
+    return decide(d, probability, hop);
+}
+
+/* What is sent of captured hop `hop`, and of what was held before it. */
+static void pass_on(rt_duplex *d, uint64_t hop, int hold)
+{
+    static const float nothing[RT_HOP];
+    rt_capture *c = &d->capture;
+    rt_gate *gate = rt_duplex_part(d, c->gate_offset);
+    rt_gate_plan plan;
+    silence(of_hop(c->mute, hop), c->hop);
+    rt_stages_process(rt_duplex_part(d, c->stages_offset), c->hop); /* after all decisions: stages shape only what is sent */
+    rt_gate_talk(gate, holds_button(of_hop(c->talk, hop)));
+    rt_gate_process(gate, c->hop, c->stats.probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
+    for (uint32_t i = 0; i < plan.sound; i++)
+        send(d, rt_gate_hop(gate, plan.first + i), plan.first + i, plan.first + i < hop ? RT_RECORD_LATE : 0);
+    if (plan.silence)
+        send(d, nothing, hop, RT_RECORD_SILENCE);
+}
+
+static void hop_done(rt_duplex *d)
+{
+    rt_capture *c = &d->capture;
+    rt_hearing *hearing = rt_duplex_part(d, c->hearing_offset);
+    uint64_t now = c->stats.hops, heard = rt_hearing_heard(hearing), sent = heard + rt_hearing_shaped(hearing);
+    follow_controls(d);
+    pair(d);
+    const rt_switch *mute = of_hop(c->mute, now);
+    rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
+    rt_hearing_hear(hearing, c->hop);
+    int hold = now >= heard ? listen(d, now - heard) : RT_HOLD_OFF;
+    rt_hearing_shape(hearing, c->hop, c->stats.probability);
+    if (now >= sent)
+        pass_on(d, now - sent, hold);
+    c->stats.hops++;
+    c->stats.muted = mute->after;
+    c->stats.level_peak = mute->after ? 0.0f : level.peak;
+    c->stats.level_rms = mute->after ? 0.0f : sqrtf(level.mean_square);
 }
 
 static void take(rt_duplex *d, const float *samples, uint32_t count)
@@ -217,5 +254,5 @@ int rt_duplex_reference(rt_duplex *d, const void *in, uint32_t frames, double en
 
 void rt_capture_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
 {
-    post(d, RT_EVENT_CAPTURE_GAP, (uint32_t)(int32_t)(frames * RT_RATE / (int64_t)d->config.capture_rate_hz));
+    post(d, RT_EVENT_CAPTURE_GAP, (uint32_t)(int32_t)(frames * RT_RATE / (int64_t)d->config.capture_rate_hz), d->capture.stats.hops);
 }

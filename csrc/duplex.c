@@ -41,6 +41,7 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
 #define PLACE(offset, bytes) ((offset) = end, end += RT_ALIGN64(bytes))
     PLACE(c->resample_offset, resample_bytes(config->capture_rate_hz, RT_RATE));
     PLACE(c->encode_offset, config->send_format == RT_PCM16 ? 0 : resample_bytes(RT_RATE, 8000));
+    PLACE(c->hearing_offset, rt_hearing_size(&config->hearing));
     PLACE(c->vad_offset, rt_vad_size());
     PLACE(c->interrupt_offset, rt_interrupt_size());
     PLACE(c->gate_offset, rt_gate_size());
@@ -63,7 +64,7 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
 
 size_t rt_duplex_size(const rt_duplex_config *config)
 {
-    if (!valid(config) || !valid_reference(config) || !rt_gate_valid(&config->gate) || !rt_interrupt_valid(&config->interrupt) ||
+    if (!valid(config) || !valid_reference(config) || rt_hearing_size(&config->hearing) == 0 || !rt_gate_valid(&config->gate) || !rt_interrupt_valid(&config->interrupt) ||
         rt_playout_size(&config->playout) == 0)
         return 0;
     return lay_out(NULL, config);
@@ -75,6 +76,8 @@ static int init_capture(rt_duplex *d)
     int status = rt_resample_init(rt_duplex_part(d, c->resample_offset), d->config.capture_rate_hz, RT_RATE);
     if (status == RT_OK && d->config.send_format != RT_PCM16)
         status = rt_resample_init(rt_duplex_part(d, c->encode_offset), RT_RATE, 8000);
+    if (status == RT_OK)
+        status = rt_hearing_init(rt_duplex_part(d, c->hearing_offset), &d->config.hearing);
     if (status == RT_OK)
         status = rt_vad_init(rt_duplex_part(d, c->vad_offset));
     if (status == RT_OK)
@@ -183,6 +186,11 @@ void rt_duplex_set_mute(rt_duplex *d, int mute, uint64_t position)
     atomic_store_explicit(&d->mute, position << 1 | (mute != 0), memory_order_release);
 }
 
+void rt_duplex_set_talk(rt_duplex *d, int talk, uint64_t position)
+{
+    atomic_store_explicit(&d->talk, position << 1 | (talk != 0), memory_order_release);
+}
+
 void rt_duplex_set_hold(rt_duplex *d, int hold) { atomic_store_explicit(&d->hold, hold != 0, memory_order_release); }
 
 void rt_duplex_set_turn_open(rt_duplex *d, int open) { atomic_store_explicit(&d->turn_open, open != 0, memory_order_release); }
@@ -200,6 +208,11 @@ RT_BOARD_FITS(rt_playback_figures);
 int rt_capture_read_stats(const rt_duplex *d, rt_capture_stats *stats)
 {
     return rt_board_read(&d->capture.board, stats, sizeof *stats);
+}
+
+int rt_duplex_read_hearing_stats(const rt_duplex *d, rt_hearing_stats *stats)
+{
+    return rt_hearing_read_stats(rt_duplex_part((rt_duplex *)(uintptr_t)d, d->capture.hearing_offset), stats);
 }
 
 int rt_playback_read_stats(const rt_duplex *d, rt_playback_stats *stats)
@@ -242,6 +255,7 @@ double rt_capture_latency(const rt_duplex *d, uint32_t block_frames)
     if (d->config.send_format != RT_PCM16)
         seconds += rt_resample_latency(rt_duplex_part(duplex, d->capture.encode_offset));
     seconds += (double)rt_stages_latency(rt_duplex_part(duplex, d->capture.stages_offset)) / RT_RATE;
+    seconds += (double)rt_hearing_latency(rt_duplex_part(duplex, d->capture.hearing_offset)) / RT_RATE;
     return seconds * d->config.capture_rate_hz + reblocking(d->config.capture_rate_hz, block_frames);
 }
 

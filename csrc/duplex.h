@@ -1,7 +1,7 @@
 /* duplex.h - the way of the sound: one microphone and one loudspeaker, two functions, two threads at most.
  *
- *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ vad ▶ interrupt ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶
- *                        records (ring)
+ *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ [high-pass] ┬▶ vad ▶ interrupt
+ *                                                                        └▶ [noise] ▶ [level] ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶ records
  *   rt_duplex_reference: second device ▶ reference.h ▶ beside each hop of the microphone
  *   rt_playback_process: playout (queue) ▶ stages ▶ duck, volume, limit (volume.h) ▶ device rate ▶ channels ▶ loudspeaker
  *
@@ -16,6 +16,9 @@
  * controls. Records are 10 ms of sent sound in wire form with the position at which it was captured: the time map of captured and sent
  * sound. When the record ring (records_ms) is full the newest hop is lost and counted; when an event ring is full the newest event is
  * lost and counted. Positions are in samples at RT_RATE.
+ *
+ * What the microphone's sound goes through (hearing.h) is optional and holds whole hops back: they are in rt_capture_latency, and records,
+ * events of speech and interruptions carry the position at which their sound was captured all the same.
  *
  * Mute takes effect at a captured sample: what was said before it is sent, and silence after it. Hold stops the queue where it is, faded
  * out over the volume's ramp, and later goes on from there; what was latched meanwhile is discarded meanwhile.
@@ -34,6 +37,7 @@
 #define RT_DUPLEX_H
 
 #include "gate.h"
+#include "hearing.h"
 #include "interrupt.h"
 #include "playout.h"
 #include "reference.h"
@@ -104,6 +108,7 @@ typedef struct rt_duplex_config {
     uint32_t ramp_ms;         /* 10..1000, of duck, volume and hold */
     int wakeup_descriptor;    /* -1: none */
     uint32_t wakeup_records;  /* 1..100 waiting before the loop is woken */
+    rt_hearing_config hearing; /* all 0: nothing */
     rt_gate_config gate;
     rt_interrupt_config interrupt;
     rt_playout_config playout;
@@ -171,8 +176,12 @@ uint64_t rt_capture_position(const rt_duplex *duplex);
 void rt_duplex_set_mute(rt_duplex *duplex, int mute, uint64_t position);
 void rt_duplex_set_hold(rt_duplex *duplex, int hold);      /* the queue stands still and is not heard */
 void rt_duplex_set_turn_open(rt_duplex *duplex, int open); /* a turn is open on the server (gate mode PAUSE) */
+/* From captured sample `position` on somebody holds the button of push-to-talk, or no more: all of it is sent, whatever the gate thinks of
+ * it, whole to the hop. Otherwise as rt_duplex_set_mute. */
+void rt_duplex_set_talk(rt_duplex *duplex, int talk, uint64_t position);
 /* One snapshot each; RT_FULL as in playout.h. */
 int rt_capture_read_stats(const rt_duplex *duplex, rt_capture_stats *stats);
+int rt_duplex_read_hearing_stats(const rt_duplex *duplex, rt_hearing_stats *stats);
 int rt_playback_read_stats(const rt_duplex *duplex, rt_playback_stats *stats);
 /* RT_BAD_ARGUMENT where there is no reference. */
 int rt_duplex_read_reference_stats(const rt_duplex *duplex, rt_reference_stats *stats);
@@ -191,12 +200,19 @@ typedef struct rt_playback_figures {
     float level_peak, level_rms, gain, unused;
 } rt_playback_figures;
 
+/* What a control of the loop does within one hop: from sample `at` on it is as `after` says. */
+typedef struct rt_switch {
+    uint32_t at;
+    int before, after;
+} rt_switch;
+
 /* What the capture half owns. Offsets are from the start of rt_duplex. */
 typedef struct rt_capture {
-    size_t resample_offset, encode_offset, vad_offset, interrupt_offset, gate_offset, stages_offset, records_offset, events_offset,
-        reference_offset, pairs_offset; /* the last two: 0 where there is none */
+    size_t resample_offset, encode_offset, hearing_offset, vad_offset, interrupt_offset, gate_offset, stages_offset, records_offset,
+        events_offset, reference_offset, pairs_offset; /* the last two: 0 where there is none */
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
-    int speaking, muted;
+    int speaking;
+    rt_switch mute[RT_HEARING_MOST + 1], talk[RT_HEARING_MOST + 1]; /* of the newest hops, by their number: they go with the sound */
     float mono[RT_CHUNK], hop[RT_HOP];
     float resampled[RT_FIFO];
     float reference[RT_HOP]; /* beside `hop` */
@@ -221,7 +237,7 @@ struct rt_duplex {
     rt_duplex_config config;
     rt_wakeup wakeup;
     _Alignas(64) _Atomic uint32_t volume_bits, hold, turn_open; /* by the loop */
-    _Atomic uint64_t mute; /* twice the position, plus 1 for on */
+    _Atomic uint64_t mute, talk; /* twice the position, plus 1 for on */
     _Alignas(64) rt_capture capture;
     _Alignas(64) rt_playback playback;
 };

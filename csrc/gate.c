@@ -29,7 +29,7 @@ int rt_gate_init(rt_gate *gate, const rt_gate_config *config)
 void rt_gate_reset(rt_gate *gate)
 {
     gate->open = gate->config.mode == RT_GATE_OFF;
-    gate->holding = 0;
+    gate->holding = gate->talk = 0;
     gate->loud_hops = gate->quiet_hops = 0;
     gate->now = gate->cursor = gate->limit = gate->ahead = 0;
     memset(&gate->stats, 0, sizeof gate->stats);
@@ -46,7 +46,7 @@ static uint64_t with_preroll(const rt_gate *gate, uint64_t now)
 
 static int wants_open(const rt_gate *gate, int turn_open)
 {
-    if (gate->config.mode == RT_GATE_OFF)
+    if (gate->config.mode == RT_GATE_OFF || gate->talk)
         return 1;
     if (!gate->open)
         return gate->loud_hops >= 2;
@@ -89,7 +89,7 @@ static void follow_gate(rt_gate *gate, int turn_open, uint64_t now)
     int open = wants_open(gate, turn_open);
     /* sound that is still due goes first, and what lies between with it */
     if (open && !gate->open && !gate->holding && gate->cursor >= gate->limit)
-        gate->cursor = with_preroll(gate, now);
+        gate->cursor = gate->talk ? now : with_preroll(gate, now);
     if (!open && gate->open && !gate->holding)
         gate->limit = now;
     gate->open = open;
@@ -137,13 +137,15 @@ void rt_gate_process(rt_gate *gate, const float *hop, float probability, int hol
     uint64_t now = gate->now;
     memcpy(gate->history[now % RT_GATE_HISTORY], hop, sizeof gate->history[0]);
     follow_speech(gate, probability);
-    follow_hold(gate, hold, now);
+    follow_hold(gate, gate->talk && hold == RT_HOLD_ON ? RT_HOLD_OFF : hold, now);
     follow_gate(gate, turn_open, now);
     gate->now = now + 1;
     gate->stats.hops++;
     forget_oldest(gate);
     make_plan(gate, turn_open, plan);
 }
+
+void rt_gate_talk(rt_gate *gate, int talk) RT_NONBLOCKING { gate->talk = talk; }
 
 const float *rt_gate_hop(const rt_gate *gate, uint64_t number) RT_NONBLOCKING { return gate->history[number % RT_GATE_HISTORY]; }
 

@@ -13,6 +13,9 @@
  * what was held with its pre-roll, RT_HOLD_DROP forgets it. Sound that is late (pre-roll, held) is sent at most 1 + RT_GATE_BURST hops
  * per process, so the work of one hop is bounded. What would fall out of the 2.5 s is dropped and counted.
  *
+ * While somebody holds the button of push-to-talk (rt_gate_talk) all of it is sent as it is captured, in every mode: without pre-roll, since
+ * nothing was said before, and without a hold.
+ *
  * One gate serves one stream on one thread. It adds no delay. State is flat, about 250 kB.
  */
 #ifndef RT_GATE_H
@@ -59,6 +62,8 @@ int rt_gate_init(rt_gate *gate, const rt_gate_config *config);
 int rt_gate_valid(const rt_gate_config *config); /* what init looks at first; 1 or 0 */
 void rt_gate_reset(rt_gate *gate);
 void rt_gate_process(rt_gate *gate, const float *hop, float probability, int hold, int turn_open, rt_gate_plan *plan) RT_NONBLOCKING;
+/* Before a process: whether the button of push-to-talk is held in its hop. */
+void rt_gate_talk(rt_gate *gate, int talk) RT_NONBLOCKING;
 /* The samples of captured hop `number`, which must be one the last plan names. */
 const float *rt_gate_hop(const rt_gate *gate, uint64_t number) RT_NONBLOCKING;
 void rt_gate_read_stats(const rt_gate *gate, rt_gate_stats *stats);
@@ -68,7 +73,7 @@ uint32_t rt_gate_latency(const rt_gate *gate); /* samples: 0 */
 struct rt_gate {
     rt_gate_config config;
     uint32_t hold_hops, preroll_hops, linger_hops;
-    int open, holding;
+    int open, holding, talk;
     uint32_t loud_hops;   /* in a row at or above open_threshold */
     uint32_t quiet_hops;  /* since the last hop at or above close_threshold */
     uint64_t now;         /* number of the next captured hop */

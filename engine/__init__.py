@@ -9,7 +9,7 @@ Conversation   what connect yields; Turn, what it tells
 Device         microphone and loudspeaker as one end of the conversation; WavFile, a file; Memory, samples
 transcribe     writes down what is said
 tool           makes a function one that the model may call; ToolCall, what it may know; ToolError, for the model
-BargeIn, Gate  how the ears behave; AudioFormat, how sound travels
+BargeIn, Gate, Hearing  how the ears behave; AudioFormat, how sound travels
 RealtimeSession, TranscriptionSession  what a session is asked to be; types, every object of the protocol
 errors         EngineError and what is below it; events, every event of the protocol
 """
@@ -17,7 +17,7 @@ errors         EngineError and what is below it; events, every event of the prot
 from typing import TYPE_CHECKING, Any
 
 from engine import errors
-from engine.audio import AudioFormat, BargeIn, Gate, GateMode, Policy
+from engine.audio import AudioFormat, BargeIn, Gate, GateMode, Hearing, Policy
 from engine.conversation import ApprovalRequest, Conversation, ToolCall, ToolFinished, Turn, tool
 from engine.endpoints import Device, Endpoint, Memory, WavFile
 from engine.errors import ConfigError, DeviceError, EngineError, MediaError, ProtocolError, ToolError, TransportError
@@ -42,6 +42,7 @@ __all__ = [
     "EngineError",
     "Gate",
     "GateMode",
+    "Hearing",
     "MediaError",
     "Memory",
     "Policy",

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import TYPE_CHECKING, Any
 
 from engine import clock
-from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
+from engine.audio import AudioFormat, BargeIn, Gate, Hearing, Policy, Stage
 from engine.conversation import (
     Activation,
     AnyTool,
@@ -63,6 +63,7 @@ def connect(
     approve: Approve | None = None,
     barge_in: BargeIn | None = None,
     gate: Gate | None = None,
+    hearing: Hearing | None = None,
     frame_ms: int | None = None,
     capture_stages: Sequence[Stage] = (),
     playback_stages: Sequence[Stage] = (),
@@ -92,7 +93,8 @@ def connect(
     (logged). `prices` give `Conversation.usage` a cost. `audio_format` ("pcm", "pcmu", "pcma") is spoken both
     ways. `tools` are functions (`engine.tool`) whose calls are answered by themselves, and MCP servers
     (`engine.types.McpTool`), whose calls `approve` allows: True, a set of tool names, or a function.
-    `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`); `observer` sees every message.
+    `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`), `hearing` what the microphone's
+    sound goes through first (`engine.Hearing(noise_reduction="far_field")`); `observer` sees every message.
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. `activation` is an async
     function that opens the microphone, which begins muted, at a button or a wake word: it gets the conversation, runs
@@ -115,6 +117,7 @@ def connect(
         audio_format=chosen,
         barge_in=BargeIn(policy=Policy.NEVER) if call_id is not None else barge_in or BargeIn(),
         gate=gate or Gate(),
+        hearing=hearing,
         frame_ms=frame_ms,
         capture_stages=capture_stages,
         playback_stages=playback_stages,

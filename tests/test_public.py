@@ -14,9 +14,9 @@ import engine
 # Taking a name away breaks somebody's program; adding one is a decision. Either is made here as well.
 PROMISED = [
     "ApprovalRequest", "AudioFormat", "BargeIn", "ConfigError", "Conversation", "Device", "DeviceError", "Endpoint",
-    "EngineError", "Gate", "GateMode", "MediaError", "Memory", "Policy", "ProtocolError", "RealtimeSession", "ToolCall",
-    "ToolError", "ToolFinished", "TranscriptionSession", "TransportError", "Turn", "WavFile", "__version__", "connect",
-    "errors", "events", "tool", "transcribe", "types",
+    "EngineError", "Gate", "GateMode", "Hearing", "MediaError", "Memory", "Policy", "ProtocolError", "RealtimeSession",
+    "ToolCall", "ToolError", "ToolFinished", "TranscriptionSession", "TransportError", "Turn", "WavFile", "__version__",
+    "connect", "errors", "events", "tool", "transcribe", "types",
 ]  # fmt: skip
 
 

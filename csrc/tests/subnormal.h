@@ -198,6 +198,19 @@ static inline uint32_t scan_reference(const rt_reference *r)
            scan_resample("the reference's resampler", (const rt_resample *)((const char *)r + r->resample_offset));
 }
 
+static inline uint32_t scan_hearing(rt_hearing *h)
+{
+    unsigned char *at = (unsigned char *)h;
+    uint32_t found = 0;
+    for (int n = 0; h->highpass_offset != 0 && n < 2; n++)
+        found += SCAN(biquad_floats, &((rt_highpass *)(void *)(at + h->highpass_offset))->section[n]);
+    if (h->denoise_offset != 0)
+        found += SCAN(denoise_floats, at + h->denoise_offset);
+    if (h->agc_offset != 0)
+        found += SCAN(agc_floats, at + h->agc_offset) + SCAN(volume_floats, &((rt_agc *)(void *)(at + h->agc_offset))->limiter);
+    return found;
+}
+
 /* Both halves and all that is in them. */
 static inline uint32_t scan_duplex(rt_duplex *d)
 {
@@ -208,6 +221,7 @@ static inline uint32_t scan_duplex(rt_duplex *d)
     found += scan_resample("playback's resampler", rt_duplex_part(d, p->resample_offset));
     if (d->config.send_format != RT_PCM16)
         found += scan_resample("the encoder's resampler", rt_duplex_part(d, c->encode_offset));
+    found += scan_hearing(rt_duplex_part(d, c->hearing_offset));
     found += scan_vad(rt_duplex_part(d, c->vad_offset));
     found += SCAN(volume_floats, rt_duplex_part(d, p->volume_offset));
     found += SCAN(interrupt_floats, rt_duplex_part(d, c->interrupt_offset));

@@ -22,6 +22,8 @@ static void run_stream(stream *s, uint32_t frames)
     config.gate.mode = RT_GATE_SILENCE;
     config.interrupt.policy = RT_POLICY_NEVER; /* the one thing that depends on when the halves meet */
     config.send_format = s->rate_hz == 8000 ? RT_ULAW : RT_PCM16;
+    if (s->sample == RT_INT16)
+        config.hearing = (rt_hearing_config){80.0f, RT_NOISE_REDUCTION_FAR, 1.0f, -20.0f, 30.0f};
     rt_duplex *d = make(&config);
     rt_playout *playout = rt_duplex_playout(d);
     size_t bytes = s->sample == RT_INT16 ? 2 : 4;

@@ -19,6 +19,7 @@ from engine.audio.duplex import (
 from engine.audio.ear import Ear
 from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
+from engine.audio.hearing import Hearing, HearingStats
 from engine.audio.inlet import Inlet
 from engine.audio.level import AutoGain, HighPass
 from engine.audio.pacer import Pacer, PacerStats
@@ -46,6 +47,8 @@ __all__ = [
     "EventKind",
     "Gate",
     "GateMode",
+    "Hearing",
+    "HearingStats",
     "HighPass",
     "Inlet",
     "ItemKey",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engine.audio import reference as echo
 from engine.audio.checks import checked
 from engine.audio.formats import AudioFormat
+from engine.audio.hearing import Hearing, HearingStats, fill_hearing, read_hearing_stats
 from engine.audio.playout import PlayoutPolicy, PlayoutQueue, fill_config
 from engine.audio.stage import Stage, StageChain
 from engine.audio.stats import CaptureStats, PlaybackStats, capture_stats, playback_stats
@@ -142,6 +143,7 @@ class DuplexConfig:
     pause_ms: int = 150
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
+    hearing: Hearing = field(default_factory=Hearing)
     wakeup_descriptor: int = -1
     wakeup_records: int = 2
     reference: echo.Reference | None = None
@@ -183,6 +185,7 @@ def _c_config(config: DuplexConfig) -> Any:
     c.ramp_ms = int(checked("barge_in.ramp_ms", config.barge_in.ramp_ms, 10, 1000))
     echo.fill_reference(c.reference, config.reference, (c.capture_rate_hz, c.capture_channels, c.sample))
     c.pairs_ms = int(checked("pairs_ms", config.pairs_ms, 100, 10000)) if config.pairs_ms else 0
+    fill_hearing(c.hearing, config.hearing)
     _fill_interrupt(c.interrupt, config.barge_in)
     _fill_gate(c.gate, config.gate)
     fill_config(
@@ -326,6 +329,12 @@ class Duplex:
         """
         lib.rt_duplex_set_mute(self.pointer, mute, int(checked("position", position, 0, 2**62)))
 
+    def set_talk(self, talk: bool, position: int = 0) -> None:
+        """From captured `position` on (at once if that has passed) somebody holds the button of push-to-talk, or no
+        more: all of it is sent, whatever the gate thinks of it. Replaces a change whose position has not come yet.
+        """
+        lib.rt_duplex_set_talk(self.pointer, talk, int(checked("position", position, 0, 2**62)))
+
     def set_hold(self, hold: bool) -> None:
         """The queue stands still, faded out, until this is taken back."""
         lib.rt_duplex_set_hold(self.pointer, hold)
@@ -383,6 +392,10 @@ class Duplex:
         while lib.rt_capture_read_stats(self.pointer, raw) != lib.RT_OK:
             pass
         return capture_stats(raw)
+
+    def hearing_stats(self) -> HearingStats:
+        """One snapshot of what the microphone's sound goes through. Any thread."""
+        return read_hearing_stats(self.pointer)
 
     def reference_stats(self) -> echo.ReferenceStats | None:
         """One snapshot of the echo reference; None where there is none. Any thread."""

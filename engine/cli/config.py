@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.audio import BargeIn, Gate, GateMode, Policy
+from engine.audio import BargeIn, Gate, GateMode, Hearing, Policy
 from engine.cli.config_keys import BY_NAME, KEYS, USED, Key
 from engine.errors import ConfigError
 from engine.realtime.redaction import scrub
@@ -169,6 +169,12 @@ def ears(options: Namespace) -> dict[str, Any]:
     return {"barge_in": BargeIn(**barge_in), "gate": Gate(**gate)}
 
 
+def hearing(options: Namespace) -> Hearing:
+    """`connect`'s `hearing`, of a command that has a microphone."""
+    noise = None if options.noise_reduction == "off" else options.noise_reduction
+    return Hearing(options.highpass_hz, noise, options.noise_strength, options.agc_dbfs)
+
+
 # ---- what is shown and written
 
 
@@ -209,4 +215,7 @@ def _toml_string(text: str) -> str:
     return '"' + "".join(sign if sign.isprintable() else f"\\U{ord(sign):08X}" for sign in escaped) + '"'
 
 
-__all__ = ["Setting", "defaults", "ears", "file_in_use", "places", "read", "settings", "shown", "to_toml", "writable"]
+__all__ = [
+    "Setting", "defaults", "ears", "file_in_use", "hearing", "places", "read", "settings", "shown", "to_toml",
+    "writable",
+]  # fmt: skip

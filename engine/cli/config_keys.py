@@ -17,6 +17,7 @@ from engine.realtime.usage import Prices
 WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", list: "a list"}
 ECHO = ("off", "half")
 LATENCY = ("auto", "low")
+NOISE = ("off", "near_field", "far_field")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,10 @@ KEYS: tuple[Key, ...] = (
     Key("device.loudspeaker_channels", list, None, "those that sound, such as [0, 1]"),
     Key("device.priority", int, 70, "SCHED_FIFO of the audio thread, 0 for none", 0, 99),
     Key("device.echo", str, "off", "off: headphones; half: microphone closed while a reply sounds", choices=ECHO),
+    Key("device.highpass_hz", float, None, "what lies below is taken away", 20, 400),
+    Key("device.noise_reduction", str, "off", "off, near_field (mouthpiece), far_field (room)", choices=NOISE),
+    Key("device.noise_strength", float, 1.0, "how much of it", 0, 2),
+    Key("device.agc_dbfs", float, None, "level that speech is brought to", -40, -6),
     Key("talk.plain", bool, False, "lines instead of a screen"),
     Key("talk.push_to_talk", bool, False, "the microphone is closed until the space bar opens it"),
     Key("talk.volume", float, 1.0, "loudness, linear", 0, 4),
@@ -139,7 +144,8 @@ _WITH_WHOM = {
 }
 _DEVICE = {key.name: key.name.partition(".")[2] for key in KEYS if key.name.startswith("device.")}
 
-NOT_TRIED = ("echo", "reference_channel", "reference_device")  # by the doctor
+HEARING = ("highpass_hz", "noise_reduction", "noise_strength", "agc_dbfs")
+NOT_TRIED = ("echo", "reference_channel", "reference_device", *HEARING)  # by the doctor
 
 USED: dict[str, dict[str, str]] = {
     "file": {**_WITH_WHOM, **_EARS},

@@ -93,6 +93,22 @@ def device_options(to: ArgumentParser, echo: bool = True) -> None:
         metavar="NAME",
         help="a second device that does, such as a sink's monitor",
     )
+    hearing = to.add_argument_group("what the microphone's sound goes through before it is sent")
+    hearing.add_argument(
+        "--noise-reduction",
+        choices=("off", "near_field", "far_field"),
+        default="off",
+        help="of steady noise: near_field for a mouthpiece, far_field for a microphone across the room",
+    )
+    hearing.add_argument(
+        "--noise-strength", type=float, default=1.0, metavar="N", help="how much of it, 0 to 2 (default: 1)"
+    )
+    hearing.add_argument(
+        "--agc", dest="agc_dbfs", type=float, metavar="DBFS", help="bring speech to this level, -40 to -6, such as -20"
+    )
+    hearing.add_argument(
+        "--highpass", dest="highpass_hz", type=float, metavar="HZ", help="take away what lies below, 20 to 400"
+    )
     sound.add_argument(
         "--echo",
         choices=("off", "half"),

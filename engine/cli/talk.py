@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine import connect
-from engine.cli.config import ears
+from engine.cli.config import ears, hearing
 from engine.cli.file import known_secrets, turn_json, turn_line
 from engine.cli.main import Interrupts, say
 from engine.cli.talkcontrols import Hands
@@ -75,6 +75,7 @@ async def _converse(options: Namespace, device: Device, model: Model, hands: Han
         responder=options.responder or options.inside,
         observer=model,
         activation=hands.button if options.push_to_talk else None,
+        hearing=hearing(options),
         **ears(options),
     ) as conversation:
         conversation.volume = options.volume

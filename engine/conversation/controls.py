@@ -252,7 +252,7 @@ class Controls:
         Entering interrupts what is played. Leaving mutes, from the sample that is captured then. Without turn detection
         the item is what was captured in between: entering clears the server's buffer, leaving commits and, unless it
         was too short or `respond` is false, asks for an answer. With turn detection the silence that follows ends the
-        turn. The microphone is muted afterwards, whatever it was.
+        turn. The gate sends all of it, however soft. The microphone is muted afterwards, whatever it was.
         """
         spoken = Spoken()
         if self._replies.sounding:
@@ -261,11 +261,13 @@ class Controls:
         if not turn_detection(self._protocol.effective):
             self._commits.at(begin // HOP * HOP, ev.InputAudioBufferClear())
         self.unmute(begin)
+        self.sound.duplex.set_talk(True, begin)
         try:
             yield spoken
         finally:
             end = self._captured
             self.mute(end)
+            self.sound.duplex.set_talk(False, end)
         if not turn_detection(self._protocol.effective):
             spoken.commit = await self.commit(end)
             if respond and spoken.commit.outcome is CommitOutcome.COMMITTED:

@@ -41,6 +41,7 @@ async def converse(
             settings.capture_stages,
             settings.playback_stages,
             muted=settings.activation is not None,
+            hearing=settings.hearing,
         )
         sound = await stack.enter_async_context(endpoint.open(sound_settings))
         conversation = Conversation(sound, line, settings, observer, open_connection)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.audio import AudioFormat, BargeIn, Gate, Policy, Stage
+from engine.audio import AudioFormat, BargeIn, Gate, Hearing, Policy, Stage
 from engine.conversation import approvals
 from engine.conversation.framing import checked_frame_ms
 from engine.conversation.freshness import checked_oldest_s
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Settings:
     """Session fields in the wire's shape (only these are sent), the sound's formats, and how the ears behave.
 
+    `hearing` None is what suits the endpoint.
     `frame_ms`, 10 to 200, is the length of every `input_audio_buffer.append`; None sends all that waits.
     `call` is the sideband of a call: the server has the sound, and what follows from it (truncation) is its business.
     `oldest_s`, 1 to 5, is the age beyond which captured sound that could not be sent is left out.
@@ -38,6 +39,7 @@ class Settings:
     audio_format: AudioFormat = AudioFormat.PCM
     barge_in: BargeIn = field(default_factory=BargeIn)
     gate: Gate = field(default_factory=Gate)
+    hearing: Hearing | None = None
     queue_s: float = 120.0
     frame_ms: int | None = None
     capture_stages: Sequence[Stage] = ()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import clock
-from engine.audio import Duplex, DuplexConfig, Pacer
+from engine.audio import Duplex, DuplexConfig, Hearing, Pacer
 from engine.endpoints.endpoint import SoundSettings
 from engine.endpoints.wakeup import Wakeup
 
@@ -30,6 +30,7 @@ def duplex_config(rate: int, settings: SoundSettings, wakeup_descriptor: int = -
         queue_s=settings.queue_s,
         barge_in=settings.barge_in,
         gate=settings.gate,
+        hearing=settings.hearing or Hearing(),
         wakeup_descriptor=wakeup_descriptor,
     )
 

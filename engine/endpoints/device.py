@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine import clock
-from engine.audio import Duplex, DuplexConfig, Reference
+from engine.audio import Duplex, DuplexConfig, Hearing, Reference
 from engine.audio.checks import checked
 from engine.endpoints.devicereport import DeviceEvent
 from engine.endpoints.endpoint import SoundSettings
@@ -156,6 +156,7 @@ class Device:
             queue_s=settings.queue_s,
             barge_in=settings.barge_in,
             gate=settings.gate,
+            hearing=settings.hearing or Hearing(),
             wakeup_descriptor=descriptor,
             reference=self._reference(plans),
             pairs_ms=self._pairs_ms,

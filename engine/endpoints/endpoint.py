@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.audio import AudioFormat, BargeIn, Duplex, Gate, Stage
+from engine.audio import AudioFormat, BargeIn, Duplex, Gate, Hearing, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class SoundSettings:
     capture_stages: Sequence[Stage] = ()
     playback_stages: Sequence[Stage] = ()
     muted: bool = False
+    hearing: Hearing | None = None
+    """None: what suits the endpoint."""
 
     def dress(self, duplex: Duplex) -> Duplex:
         """Put the stages into a new duplex, and close its microphone if asked, before its sound runs."""

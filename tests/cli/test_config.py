@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.audio import BargeIn, Gate, Policy
+from engine.audio import BargeIn, Gate, Hearing, Policy
 from engine.cli import config
 from engine.cli.config_keys import BY_NAME, KEYS, USED
 from engine.cli.main import main, parsed, parser
@@ -91,6 +91,14 @@ def test_ears_of_the_file(home: Path) -> None:
         "gate": Gate(hold_ms=500),
     }
     assert config.ears(parser().parse_args(["file", "a.wav"])) == {"barge_in": BargeIn(), "gate": Gate()}
+
+
+def test_hearing_of_the_file_and_of_options(home: Path) -> None:
+    assert config.hearing(parsed(["talk"])) == Hearing()
+    write(home, '[device]\nnoise_reduction = "far_field"\nnoise_strength = 1.5\nagc_dbfs = -23\nhighpass_hz = 80\n')
+    assert config.hearing(parsed(["talk"])) == Hearing(80, "far_field", 1.5, -23)
+    options = parsed(["talk", "--noise-reduction", "off", "--agc", "-20", "--highpass", "100", "--noise-strength", "1"])
+    assert config.hearing(options) == Hearing(100, None, 1.0, -20)
 
 
 def test_a_path_is_seen_from_the_file(home: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import engine
 from engine import clock
-from engine.audio import AudioFormat, EventKind
+from engine.audio import AudioFormat, EventKind, Gate, GateMode, Hearing
 from engine.conversation import CommitOutcome, Conversation, Played, Settings, Turn, converse
 from engine.endpoints.wav import WavWriter
 from engine.errors import ConfigError
@@ -105,6 +105,36 @@ async def _held_with(button: Any) -> Held:
         async for turn in conversation.turns():
             turns.append(turn)
     return Held(log, turns, memory.recorded, conversation, conversation.stats())
+
+
+@pytest.mark.parametrize("mode", list(GateMode)[:2])
+@pytest.mark.parametrize("hearing", [None, Hearing(noise_reduction="near_field", noise_strength=0.0)])
+def test_a_gate_leaves_all_that_is_said_to_a_button(mode: GateMode, hearing: Hearing | None) -> None:
+    murmur = np.random.default_rng(3).integers(1, 20, 3 * RATE).astype(np.int16)
+    places: list[int] = []
+
+    async def press(conversation: Conversation) -> None:
+        await asyncio.sleep(0.5)
+        async with conversation.push_to_talk(respond=False):
+            places.append(conversation.sound.duplex.captured)
+            await asyncio.sleep(1)
+            places.append(conversation.sound.duplex.captured)
+
+    talk = held(
+        murmur, tones("echo"), during=press, session=MANUAL, gate=Gate(mode), hearing=hearing, activation=_nothing
+    )
+    clear = len(appended(talk, talk.log.place("sent", "input_audio_buffer.clear")))
+    sent = appended(talk, talk.log.place("sent", "input_audio_buffer.commit"))[clear:]
+    begin, end = places
+    first = begin - begin % HOP
+    assert len(sent) == -(-end // HOP) * HOP - first, "nothing of before, and nothing twice"
+    said = sent[begin - first : end - first].astype(int)
+    assert np.abs(said - murmur[begin:end]).max() <= 1, "however soft it is"
+    assert not sent[: begin - first].any() and not sent[end - first :].any()
+
+
+async def _nothing(_conversation: Conversation) -> None:
+    """Begins muted, and stays so until somebody presses the button."""
 
 
 def test_pressing_the_button_interrupts_the_reply() -> None:
