@@ -147,7 +147,7 @@ def floats_of(header: Path) -> set[str]:
     return found
 
 
-STATELESS = {"kaiser", "fft"}  # their structs are what init is told, and tables
+STATELESS = {"kaiser", "fft", "gru"}  # their structs are what init is told, and tables
 OF_TIMES = {"due", "stamps"}  # no sound passes them: some numbers per callback, and times are never small
 
 

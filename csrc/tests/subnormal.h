@@ -17,6 +17,7 @@
 #include "echo_features.h"
 #include "echo_filter.h"
 #include "echo_linear.h"
+#include "echo_net.h"
 #include "highpass.h"
 #include "jitter.h"
 #include "volume.h"
@@ -94,6 +95,7 @@ static const floats echo_features_floats[] = {
     FLOATS(rt_echo_features, power),  FLOATS(rt_echo_features, references), FLOATS(rt_echo_features, both),
     FLOATS(rt_echo_features, left),   FLOATS(rt_echo_features, echo),
 };
+static const floats echo_net_floats[] = {FLOATS(rt_echo_net, first), FLOATS(rt_echo_net, second)};
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
     FLOATS(rt_delays, target_us), FLOATS(rt_delays, drift), FLOATS(rt_delays, jitter_ms),
