@@ -149,7 +149,13 @@ class Answering:
         turn = turn_for(reading.items, settings, number, state.history, self._hearing, tools)
         speed = float(state.config["audio"]["output"]["speed"])
         speaker = Speaker(
-            run, voice=self._voice, options=state.options, speed=speed, room=self._room, call_mcp=self._mcp.call
+            run,
+            voice=self._voice,
+            options=state.options,
+            speed=speed,
+            room=self._room,
+            call_mcp=self._mcp.call,
+            late=state.figures.late,
         )
         run.begin()
         answer.task = self._spawn(self._perform(answer, speaker, turn))

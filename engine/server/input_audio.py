@@ -44,9 +44,10 @@ class _Listener:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """A turn opened; its audio begins at `start_ms`, padding included."""
+    """A turn opened; its audio begins at `start_ms`, padding included, the speech in it at `onset_ms`."""
 
     start_ms: int
+    onset_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ class InputAudio:
                 start_ms = change.onset_ms - turns.settings.prefix_ms
                 position = (start_ms - self._origin_ms) * self.format.bytes_per_ms
                 self._turn_start = max(position, self._first)
-                yield SpeechStarted(self._to_ms(self._turn_start))
+                yield SpeechStarted(self._to_ms(self._turn_start), change.onset_ms)
             elif isinstance(change, Paused):
                 yield SpeechPaused(change.silence_ms)
             else:

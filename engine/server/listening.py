@@ -56,7 +56,7 @@ class Listening:
         for start in range(0, max(len(audio), 1), 65536):
             for happening in self._buffer.append(audio[start : start + 65536]):
                 if isinstance(happening, SpeechStarted):
-                    self._speech_started(happening.start_ms)
+                    self._speech_started(happening)
                 elif isinstance(happening, SpeechPaused):
                     yield from self._judging.paused(happening.silence_ms)
                 else:
@@ -123,12 +123,14 @@ class Listening:
         found = self._state.turn_detection
         return None if found is None else found.get("idle_timeout_ms")
 
-    def _speech_started(self, start_ms: int) -> None:
+    def _speech_started(self, speech: SpeechStarted) -> None:
         self.disarm()
         self._item_id = self._state.new_item_id()
-        self._state.emit(ev.InputAudioBufferSpeechStarted(audio_start_ms=start_ms, item_id=self._item_id))
+        self._state.emit(ev.InputAudioBufferSpeechStarted(audio_start_ms=speech.start_ms, item_id=self._item_id))
         detection = self._state.turn_detection
         if detection is not None and detection.get("interrupt_response"):
+            if self._answering.active_id is not None:
+                self._state.figures.interrupted((self._buffer.now_ms - speech.onset_ms) / 1000)
             self._answering.interrupt()
 
     def _speech_stopped(self, end_ms: int, audio: bytes) -> None:

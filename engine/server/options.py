@@ -8,6 +8,7 @@ from typing import Any
 from engine.errors import ConfigError
 from engine.realtime.ledger import MAX_OUT_OF_BAND
 from engine.server.faults import Faults
+from engine.server.figures import Watcher
 from engine.server.mcp.options import McpOptions
 from engine.server.traces.base import Trace
 from engine.server.turnend import TurnEnd
@@ -98,6 +99,8 @@ class ServerOptions:
     """Trace also sessions whose client has not asked for `tracing`."""
     trace_words: bool = False
     """Record what is said, and the arguments and results of tools. Without it no trace holds any of that."""
+    watchers: tuple[Watcher, ...] = ()
+    """Told the figures of every session and turn, such as `SessionLog` and `Metrics`; see `engine.server.figures`."""
     faults: Faults = field(default_factory=Faults)
 
     def __post_init__(self) -> None:

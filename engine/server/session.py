@@ -28,6 +28,7 @@ from engine.realtime.protocol import Protocol, Role, Slot, Verdict
 from engine.server.answering import Answering
 from engine.server.config import reported
 from engine.server.faulty import Faulty
+from engine.server.figures import figures_of
 from engine.server.handlers import Handlers, refuse_unknown
 from engine.server.hearing import Hearing
 from engine.server.ids import Ids
@@ -38,7 +39,9 @@ from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.readiness import Readiness, unavailable
 from engine.server.recognisers.base import Recogniser
-from engine.server.responders.base import HasRecogniser, HasVoice, PerSession, Responder, SessionInfo
+from engine.server.responders.base import PerSession, Responder, SessionInfo
+from engine.server.responders.base import ears_of as ears_of  # noqa: PLC0414
+from engine.server.responders.base import voice_of as voice_of  # noqa: PLC0414
 from engine.server.start import Start, begun, defaults
 from engine.server.state import SessionState
 from engine.server.tracing import Tracing, traced
@@ -70,15 +73,17 @@ async def serve_connection(
     readiness: Readiness | None = None,
     beta: bool = False,
     start: Start | None = None,
+    owner: str = "",
 ) -> None:
     """Hold one session over an open connection until either side ends it, then close the connection.
 
     `model` is what the client asked for; with `transcription` the session only writes down what it hears; with `beta`
     the client speaks the older dialect. `start` is what a client secret attached: its type goes before `transcription`,
-    `model` before its model (ProtocolError if it is refused). `detector` makes a speech detector for 24 kHz (by default
-    the C core's). `rng` makes ids repeatable. A `voice` and a `recogniser` of the brain's own go before those given
-    here. `readiness` is shared by the sessions of a server; without one, brain, recogniser and voice are warmed up and
-    closed for this session. Returns when the connection has ended, whatever the reason; no task is left behind.
+    `model` before its model (ProtocolError if it is refused). `owner` is whose session it is, in figures. `detector`
+    makes a speech detector for 24 kHz (by default the C core's). `rng` makes ids repeatable. A `voice` and a
+    `recogniser` of the brain's own go before those given here. `readiness` is shared by the sessions of a server;
+    without one, brain, recogniser and voice are warmed up and closed for this session. Returns when the connection has
+    ended, whatever the reason; no task is left behind.
     """
     voice, recogniser = voice_of(responder) or voice or best_voice(), ears_of(responder) or recogniser
     ready = readiness or Readiness(responder, recogniser, voice, options.turn_end if options else None)
@@ -95,22 +100,13 @@ async def serve_connection(
         readiness=ready,
         beta=beta,
         start=start,
+        owner=owner,
     )
     try:
         await actor.run()
     finally:
         if readiness is None:
             await ready.close()
-
-
-def voice_of(responder: object) -> Voice | None:
-    """The voice that a brain brings along."""
-    return responder.voice if isinstance(responder, HasVoice) else None
-
-
-def ears_of(responder: object) -> Recogniser | None:
-    """The recogniser that a brain brings along."""
-    return responder.recogniser if isinstance(responder, HasRecogniser) else None
 
 
 class Session:
@@ -131,6 +127,7 @@ class Session:
         recogniser: Recogniser | None = None,
         beta: bool = False,
         start: Start | None = None,
+        owner: str = "",
     ) -> None:
         self._connection = connection
         self._prompt = connection if isinstance(connection, Prompt) else None
@@ -156,7 +153,8 @@ class Session:
         end = int(time.time() + options.session_s)
         config = defaults(options, ids.new("sess"), start, model=model, transcription=transcription, expires_at=end)
         self._transcription = config["type"] == "transcription"
-        self._state = SessionState(config, ids=ids, options=options, emit=self._emit)
+        figures = figures_of(config, options.watchers, owner=owner, beta=beta)
+        self._state = SessionState(config, ids=ids, options=options, emit=self._emit, figures=figures)
         self._state.history.on_drop = self._protocol.forget
         self._mcp = mcp = McpSide(self._state, responder, self._spawn)
         if start is not None:
@@ -204,6 +202,7 @@ class Session:
             self._way_out.stop()
             if self._tracing is not None:
                 self._tracing.end(code, reason)
+            self._state.figures.end(code)
             await self._connection.close(code, reason)
         _log.info("session %s ended with %d %s", self.id, code, reason)
 
@@ -352,6 +351,7 @@ class Session:
         for event in self._protocol.outgoing():
             if self._tracing is not None:
                 self._tracing.see(event)
+            self._state.figures.see(event)
             self._way_out.send(event)
 
     def _emit(self, event: ev.Event) -> None:

@@ -54,7 +54,9 @@ _Step = _Piece | ToolCall | ToolCallDelta | McpCall | Fail | Stop
 
 
 class Speaker:
-    """Carries out one response. `room` waits until the client's queue takes audio."""
+    """Carries out one response. `room` waits until the client's queue takes audio; `late` is told how many seconds
+    after its time a delta leaves.
+    """
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Speaker:
         speed: float,
         room: Callable[[], Awaitable[None]],
         call_mcp: Callable[[ResponseRun, McpCall], Awaitable[None]],
+        late: Callable[[float], None],
     ) -> None:
         self._run = run
         self._left = False  # the response is over: what the brain still says has no hearer
@@ -73,6 +76,7 @@ class Speaker:
         self._speed = speed
         self._room = room
         self._call_mcp = call_mcp
+        self._late = late
         self._sound: Sound | None = None  # of the open part
         self._calls: dict[int, str] = {}  # items of the calls whose arguments are coming, by the brain's index
         self._written = False  # something was said in the open part: the next words need a space
@@ -204,8 +208,11 @@ class Speaker:
         loop = asyncio.get_running_loop()
         if self._began is None:
             self._began = loop.time()
-        wait = self._began + self._sent_ms / 1000 / self._options.burst - loop.time()
+        due = self._began + self._sent_ms / 1000 / self._options.burst
+        wait = due - loop.time()
         await asyncio.sleep(max(wait, 0))
+        if wait > 0:  # what the brain or a slow reader held up is not late for our sake
+            self._late(loop.time() - due)
         if wait < -0.1:  # the brain paused: the burst starts anew and does not catch up
             self._began = loop.time() - self._sent_ms / 1000 / self._options.burst
 

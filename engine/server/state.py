@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.audio import AudioFormat
 from engine.realtime import events as ev
+from engine.server.figures import Figures
 from engine.server.history import AudioBudget, History
 from engine.server.ids import Ids
 from engine.server.mcp.rules import NONE
@@ -20,7 +21,13 @@ class SessionState:
     """Shared by the listening, answering and item-keeping parts of a session."""
 
     def __init__(
-        self, config: dict[str, Any], *, ids: Ids, options: ServerOptions, emit: Callable[[ev.Event], None]
+        self,
+        config: dict[str, Any],
+        *,
+        ids: Ids,
+        options: ServerOptions,
+        emit: Callable[[ev.Event], None],
+        figures: Figures,
     ) -> None:
         self.config = config
         """The effective configuration. Replaced as a whole by an update, never changed in place."""
@@ -28,6 +35,7 @@ class SessionState:
         self.options = options
         self.emit = emit
         """Queue one event for the client."""
+        self.figures = figures
         self.budget = AudioBudget(options.retained_bytes)
         self.history = History(self.budget, options.max_items, options.item_bytes)
         self.conversation_id = ids.new("conv")

@@ -263,3 +263,13 @@ class HasVoice(Protocol):
     @property
     def voice(self) -> Voice | None:
         """It; None to speak with the server's."""
+
+
+def voice_of(responder: object) -> Voice | None:
+    """The voice that a brain brings along."""
+    return responder.voice if isinstance(responder, HasVoice) else None
+
+
+def ears_of(responder: object) -> Recogniser | None:
+    """The recogniser that a brain brings along."""
+    return responder.recogniser if isinstance(responder, HasRecogniser) else None
