@@ -286,7 +286,7 @@ async def _on_loopback(
 
     brain = server.responder(responder) if isinstance(responder, str) else responder
     async with (
-        server.serve(port=0, responder=brain, voice=voice, options=options) as running,
+        server.serve(port=0, responder=brain, voice=voice, options=options, front="bare") as running,
         websocket_transport.connect(running.url + ("?intent=transcription" if transcription else "")) as connection,
     ):
         yield connection

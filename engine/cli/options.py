@@ -53,8 +53,14 @@ def file_options(to: ArgumentParser) -> None:
 
 def serve_options(to: ArgumentParser) -> None:
     """`serve`."""
-    to.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default), ::1 or localhost")
+    to.add_argument("--host", default="127.0.0.1", help="127.0.0.1 (default), ::1 or localhost; others need keys")
     to.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes any free one")
+    to.add_argument(
+        "--front",
+        choices=("auto", "asgi", "bare"),
+        default="auto",
+        help="asgi: all of HTTP (extra server); bare: WebSocket and GET; auto (default): asgi where it is installed",
+    )
     to.add_argument("--responder", metavar="NAME", default="echo", help="the brain (default: echo); see below")
     to.add_argument("--speech", metavar="FILE", help="YAML file with the recogniser and the voice")
     to.add_argument("--model", help="model of a session whose URL names none")
@@ -63,6 +69,22 @@ def serve_options(to: ArgumentParser) -> None:
     to.add_argument("--burst", type=float, metavar="N", help="send sound N times faster than real time (default: 8)")
     to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
     to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
+    doors = to.add_argument_group("who may come in, beside programs of this machine")
+    doors.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="HOST[:PORT]",
+        help="clients may call this server so; may be repeated (default: localhost, 127.0.0.0/8 and [::1] only)",
+    )
+    doors.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="pages of there may use it, such as https://app.example.com; may be repeated; * with keys (default: none)",
+    )
+    doors.add_argument("--sessions-per-key", type=int, metavar="N", default=16, help="at a time (default: 16)")
     to.add_argument("--beta", action="store_true", default=None, help="serve clients of the older dialect, too")
     to.add_argument(
         "--mcp-allow",

@@ -29,9 +29,21 @@ async def run(options: Namespace) -> int:
     settings = server.ServerOptions(**chosen, **traces, mcp=mcp)
     brain = server.responder(options.responder)
     recogniser, voice = _speech(options.speech)
+    access = server.Access(
+        hosts=tuple(options.allowed_host),
+        origins=tuple(options.allow_origin),
+        sessions_per_key=options.sessions_per_key,
+    )
     with suppress(asyncio.CancelledError):  # a signal is how this command ends
         async with server.serve(
-            options.host, options.port, responder=brain, options=settings, recogniser=recogniser, voice=voice
+            options.host,
+            options.port,
+            responder=brain,
+            options=settings,
+            recogniser=recogniser,
+            voice=voice,
+            access=access,
+            front=options.front,
         ) as running:
             gc.collect()
             gc.freeze()  # half of what a collection would look at, with a hundred sessions, is modules that stay

@@ -1,9 +1,11 @@
-"""An accepted WebSocket on the short way: hundreds of callers send fifty frames a second, nearly all of one shape.
+"""A WebSocket on the short way: hundreds of callers send fifty frames a second, nearly all of one shape.
 
-A masked, unfragmented text frame that has come whole is cut out here and put into the inbox; messages are framed here,
-and those of one turn of the loop leave in one write. Everything else (the handshake, control frames, fragments, large
-frames, violations, closing) is the library's. Its parser is handed frames from their first byte to their last, and
-everything once the connection is not open any more, so its rules hold in every case and no byte is read by both.
+The head of the request is collected here, bounded, and judged by a `Porter`, who answers it or opens the WebSocket; the
+handshake itself is the library's. Then a masked, unfragmented text frame that has come whole is cut out here and put
+into the inbox; messages are framed here, and those of one turn of the loop leave in one write. Everything else (control
+frames, fragments, large frames, violations, closing) is the library's. Its parser is handed frames from their first
+byte to their last, and everything once the connection is not open any more, so its rules hold in every case and no
+byte is read by both.
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from engine.server.web import head
 
 try:
     from websockets.speedups import apply_mask
@@ -31,17 +37,50 @@ LARGE_BYTES = 64 * 2**10
 """A frame with more is read by the library from its first byte on."""
 MOST_IN_A_ROW = 16
 """Messages of one client without letting other sessions run."""
+WRITE_LIMIT = 64 * 2**10
+"""Bytes handed to the kernel ahead; then the session's outbox fills instead."""
+CLOSE_S = 2.0
+"""Longest wait for the peer's part of a close."""
 
 _PLAIN = 0x81  # final, text
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _OVERHEAD = 64  # bytes that a message takes beside its own
 
 
-class Carrier(ServerConnection):
-    """A server's connection with `take` and `put` for whole messages. One task takes, one puts."""
+class Porter(Protocol):
+    """Stands at the door: decides what becomes of a socket. Called on the loop."""
 
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
+    def came(self, carrier: Carrier) -> None:
+        """A socket is there, and has said nothing yet."""
+
+    def arrived(self, carrier: Carrier, request_head: bytes, rest: bytes) -> None:
+        """The whole head of a request, and what came behind it: to be answered with `refuse` or `open`."""
+
+    def overlong(self, carrier: Carrier) -> None:
+        """Its head has no end: to be answered with `refuse`."""
+
+    def gone(self, carrier: Carrier) -> None:
+        """The socket is closed."""
+
+
+class Carrier(ServerConnection):
+    """A server's connection with `take` and `put` for whole messages. One task takes, one puts.
+
+    No pings: a busy machine must not cost a call, and the kernel knows when a network is gone.
+    """
+
+    def __init__(self, protocol: ServerProtocol, porter: Porter) -> None:
+        super().__init__(
+            protocol,
+            None,  # type: ignore[arg-type]  # the library's server, which would own the handshake: we do
+            ping_interval=None,
+            ping_timeout=None,
+            close_timeout=CLOSE_S,
+            write_limit=WRITE_LIMIT,
+        )
+        self._porter = porter
+        self._head = bytearray()  # of the request; at most head.MOST_BYTES and one read of the socket
+        self._refused = False
         self._careful = False  # the client breaks a rule of framing, or could not wait: all is left to the library
         self._rest = b""  # the beginning of a frame whose end is still to come; at most LARGE_BYTES and its header
         self._theirs = 0  # bytes to come of a frame that the library reads
@@ -58,6 +97,48 @@ class Carrier(ServerConnection):
         self._room: asyncio.Future[None] | None = None
         self._closing = False
         self._over = False
+
+    # ---- the door
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A socket. The library's own way from here would start its task for the handshake."""
+        Connection.connection_made(self, transport)
+        self._porter.came(self)
+
+    def open(self, request_head: bytes, rest: bytes = b"") -> Response | None:
+        """Answer the handshake: None when the WebSocket is open now, else what the library would refuse it with."""
+        super().data_received(request_head)
+        if self.request is None:  # it reads heads more strictly than we do, and has hung up
+            self.transport.abort()
+            return self.protocol.reject(400, "This is no request for a WebSocket.\n")
+        response = self.protocol.accept(self.request)
+        if response.status_code != 101:
+            return response
+        response.headers["Server"] = "bargein"
+        self.protocol.send_response(response)
+        self.send_data()
+        if rest:
+            self.data_received(rest)
+        return None
+
+    def refuse(self, answer: bytes) -> None:
+        """Answer with bytes of HTTP, and hang up once the client has read them; what it says is not heard any more."""
+        self._refused = True
+        self._head.clear()
+        last_words(self.transport, answer)
+
+    def _knock(self, data: bytes) -> None:
+        if self._refused:
+            return
+        start = max(len(self._head) - len(head.END) + 1, 0)
+        self._head += data
+        end = self._head.find(head.END, start)
+        size = end + len(head.END) if end >= 0 else len(self._head)
+        if size > head.MOST_BYTES:
+            self._porter.overlong(self)
+        elif end >= 0:
+            whole, self._head = bytes(self._head), bytearray()
+            self._porter.arrived(self, whole[:size], whole[size:])
 
     # ---- messages
 
@@ -174,6 +255,9 @@ class Carrier(ServerConnection):
     def data_received(self, data: bytes) -> None:
         """Bytes from the socket."""
         self._in_a_row = 0
+        if self.protocol.state is State.CONNECTING:
+            self._knock(data)
+            return
         if self._careful or self.protocol.state is not State.OPEN:
             self._to_library(data)
             return
@@ -218,15 +302,19 @@ class Carrier(ServerConnection):
             data, self._rest = self._rest + data, b""
         if not data:
             return
-        known = self.request is not None
         super().data_received(data)
-        if self.protocol.state is State.CONNECTING and self.request is not None:
-            # Frames before the answer: nobody may, and where the library's next one begins is not known here.
-            self._careful = known or data.find(b"\r\n\r\n") != len(data) - 4
+
+    def eof_received(self) -> None:
+        """The client says no more."""
+        if self.protocol.state is State.CONNECTING:
+            self.transport.close()
+        else:
+            super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
         super().connection_lost(exc)
+        self._porter.gone(self)
         self._over = True
         self._taker = None
         _wake(self._waiting)
@@ -244,9 +332,23 @@ class Carrier(ServerConnection):
         _wake(self._room)
 
 
+def last_words(transport: asyncio.Transport, answer: bytes) -> None:
+    """Write an answer and end the connection, but not before the client could read it: closed with bytes of theirs
+    unread, a socket throws away what is on its way to them.
+    """
+    if transport.is_closing():
+        return
+    transport.write(answer)
+    if transport.can_write_eof():
+        transport.write_eof()
+        asyncio.get_running_loop().call_later(CLOSE_S, transport.abort)
+    else:
+        transport.close()
+
+
 def _wake(waiting: asyncio.Future[None] | None) -> None:
     if waiting is not None and not waiting.done():
         waiting.set_result(None)
 
 
-__all__ = ["READ_AHEAD_BYTES", "Carrier"]
+__all__ = ["READ_AHEAD_BYTES", "Carrier", "Porter", "last_words"]

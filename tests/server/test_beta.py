@@ -20,9 +20,9 @@ from engine import clock
 from engine.realtime.beta_names import EVENTS, PLACES
 from engine.realtime.beta_served import BetaServed
 from engine.server import Server, ServerOptions, serve_connection
-from engine.server.doors import asks_for_beta
 from engine.server.responders import Responder, Say, Script, Text
 from engine.server.voices import ToneVoice
+from engine.server.web.asked import asks_for_beta
 from engine.transport import Connection, pair
 from engine.transport.dialect import in_beta
 from tests.conversation import older

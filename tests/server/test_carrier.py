@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import State
@@ -17,6 +16,7 @@ from websockets.server import ServerProtocol
 
 from engine.clock import run_virtual
 from engine.server.carrier import LARGE_BYTES, MOST_IN_A_ROW, READ_AHEAD_BYTES, Carrier
+from engine.server.web import head
 
 REQUEST = (
     b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -59,25 +59,40 @@ class Wire(asyncio.Transport):
         pass
 
 
-def asked(first: bytes = REQUEST) -> tuple[Carrier, Wire]:
-    """A carrier that was sent a request, and has not answered it."""
-    carrier, wire = Carrier(ServerProtocol(max_size=MOST), None), Wire()
-    Connection.connection_made(carrier, wire)
-    carrier.data_received(first)
-    return carrier, wire
+class Door:
+    """Opens to everybody, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def came(self, carrier: Carrier) -> None:
+        self.told.append("came")
+
+    def arrived(self, carrier: Carrier, request_head: bytes, rest: bytes) -> None:
+        self.told.append("arrived")
+        assert carrier.open(request_head, rest) is None
+
+    def overlong(self, carrier: Carrier) -> None:
+        self.told.append("overlong")
+        carrier.refuse(b"too long")
+
+    def gone(self, carrier: Carrier) -> None:
+        self.told.append("gone")
 
 
-def answered(carrier: Carrier, wire: Wire) -> None:
-    assert carrier.request is not None
-    carrier.protocol.send_response(carrier.protocol.accept(carrier.request))
-    carrier.send_data()
+def knocking() -> tuple[Carrier, Wire, Door]:
+    """A carrier that has heard nothing yet."""
+    door, wire = Door(), Wire()
+    carrier = Carrier(ServerProtocol(max_size=MOST), door)
+    carrier.connection_made(wire)
+    return carrier, wire, door
+
+
+def opened(rest: bytes = b"") -> tuple[Carrier, Wire]:
+    carrier, wire, _ = knocking()
+    carrier.data_received(REQUEST + rest)
     assert carrier.protocol.state is State.OPEN
     wire.written.clear()
-
-
-def opened() -> tuple[Carrier, Wire]:
-    carrier, wire = asked()
-    answered(carrier, wire)
     return carrier, wire
 
 
@@ -162,17 +177,50 @@ def test_whole_frames_pass_the_library_by(monkeypatch: pytest.MonkeyPatch) -> No
     run(test)
 
 
-@pytest.mark.parametrize("split", [0, 1, 20, len(REQUEST)])
-def test_frames_before_the_handshake_is_answered(split: int) -> None:
+@pytest.mark.parametrize("split", [0, 1, 20, 25])
+def test_frames_that_do_not_wait_for_the_handshake(split: int) -> None:
     async def test() -> None:
-        frames = text(b"one") + text(b"two\r\n\r\n") + text(b"three")[:5]
-        carrier, wire = asked(REQUEST + frames[:split])
+        frames = text(b"one") + text(b"two\r\n\r\n") + text(b"three")
+        carrier, _ = opened(frames[:split])
         carrier.data_received(frames[split:])
-        answered(carrier, wire)
-        carrier.data_received(text(b"three")[5:] + text(b"four"))
-        assert len(await taken(carrier)) == 4
+        assert await taken(carrier) == [b"one", b"two\r\n\r\n", b"three"]
 
-    # The mask is drawn anew by every text(): the two halves of "three" fit only in their length.
+    run(test)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=6))
+def test_any_cut_of_the_head_opens(cuts: Sequence[int]) -> None:
+    async def test() -> None:
+        carrier, wire, door = knocking()
+        data, at, turn = REQUEST + text(b"first"), 0, 0
+        while at < len(data):
+            carrier.data_received(data[at : at + cuts[turn % len(cuts)]])
+            at, turn = at + cuts[turn % len(cuts)], turn + 1
+        assert door.told == ["came", "arrived"]
+        assert b"".join(wire.written).startswith(b"HTTP/1.1 101 ")
+        assert await taken(carrier) == [b"first"]
+
+    run(test)
+
+
+@pytest.mark.parametrize("step", [1000, 10**6])
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
+def test_a_head_without_end_is_answered_once_and_not_kept(step: int, end: bytes) -> None:
+    async def test() -> None:
+        carrier, wire, door = knocking()
+        data = b"GET / HTTP/1.1\r\nX: " + b"x" * (head.MOST_BYTES + 5000) + end
+        for at in range(0, len(data), step):
+            carrier.data_received(data[at : at + step])
+        assert door.told == ["came", "overlong"]
+        assert wire.written == [b"too long"]
+        assert wire.ended
+        assert not carrier._head
+        carrier.data_received(REQUEST)
+        assert door.told == ["came", "overlong"]
+        carrier.connection_lost(None)
+        assert door.told == ["came", "overlong", "gone"]
+
     run(test)
 
 

@@ -22,7 +22,6 @@ from websockets.frames import Frame, Opcode
 
 from engine.audio import AudioFormat
 from engine.server import Server, ServerOptions, serve
-from engine.server.carrier import Carrier
 from engine.server.voices import ToneVoice
 from tests.server.harness import question, run, session, silence, wire
 
@@ -132,9 +131,7 @@ def test_memory_of_a_session(format: AudioFormat) -> None:
 def test_calls_of_a_frame() -> None:
     async def test(server: Server) -> None:
         async with callers(server, 1):
-            assert server._server is not None
-            carrier = next(iter(server._server.connections))
-            assert isinstance(carrier, Carrier)
+            carrier = next(iter(server.sockets.open))
             frame = Frame(Opcode.TEXT, append(FRAME).encode()).serialize(mask=True)
             for _ in range(100):  # the history is full, so every frame drops one
                 carrier.data_received(frame)

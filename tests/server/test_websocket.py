@@ -1,4 +1,4 @@
-"""The WebSocket front against real sockets on loopback."""
+"""Both fronts against real sockets on loopback."""
 
 from __future__ import annotations
 
@@ -17,23 +17,30 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine.errors import ConfigError
 from engine.server import Faults, Server, ServerOptions, serve
-from engine.server.doors import check_bind, check_request, model_of
 from engine.server.responders import Say
 from engine.server.voices import ToneVoice
+from engine.server.web.access import Access, check_bind
+from engine.server.web.asked import model_of
+from engine.server.web.messages import Answer, Request
+from engine.server.web.site import Site
 from tests.server.harness import Says, question
 
 FAST = ServerOptions(burst=1000)
+BOTH = pytest.mark.parametrize("front", ["asgi", "bare"])
 
 
 def with_server(
-    test: Callable[[Server], Awaitable[None]], options: ServerOptions = FAST, responder: Any = None
+    test: Callable[[Server], Awaitable[None]],
+    options: ServerOptions = FAST,
+    responder: Any = None,
+    **settings: Any,
 ) -> None:
     """Run a test against a server; afterwards no task and no session is left."""
 
     async def main() -> None:
         brain = responder or Says([Say("Good day. " * 20)])
         async with asyncio.timeout(60):
-            async with serve(responder=brain, options=options, voice=ToneVoice()) as server:
+            async with serve(responder=brain, options=options, voice=ToneVoice(), **settings) as server:
                 await test(server)
         assert server.sessions == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -67,7 +74,8 @@ async def request(url: str, *lines: str) -> str:
     return answer.decode()
 
 
-def test_a_whole_turn_over_a_socket() -> None:
+@BOTH
+def test_a_whole_turn_over_a_socket(front: str) -> None:
     async def test(server: Server) -> None:
         async with connect(server.url + "?model=gpt-realtime-mini", max_size=None) as client:
             created = await expect(client, "session.created")
@@ -78,10 +86,11 @@ def test_a_whole_turn_over_a_socket() -> None:
             assert done["response"]["status"] == "completed"
             assert client.protocol.extensions == []  # compression was offered and not taken
 
-    with_server(test)
+    with_server(test, front=front)
 
 
-def test_the_largest_append_passes_and_one_byte_more_is_refused() -> None:
+@BOTH
+def test_the_largest_append_passes_and_one_byte_more_is_refused(front: str) -> None:
     async def test(server: Server) -> None:
         async with connect(server.url, max_size=None) as client:
             await expect(client, "session.created")
@@ -93,10 +102,11 @@ def test_the_largest_append_passes_and_one_byte_more_is_refused() -> None:
                 await client.send(json.dumps({"type": "input_audio_buffer.commit"}))
                 assert await expect(client, kind)
 
-    with_server(test)
+    with_server(test, front=front)
 
 
-def test_a_message_beyond_every_limit_is_1009() -> None:
+@BOTH
+def test_a_message_beyond_every_limit_is_1009(front: str) -> None:
     async def test(server: Server) -> None:
         # A client that announces such a frame and sends only its header: the answer does not wait for the rest.
         parts = urlsplit(server.url)
@@ -112,7 +122,7 @@ def test_a_message_beyond_every_limit_is_1009() -> None:
         assert (1009).to_bytes(2, "big") in answer.rpartition(b"\x88")[2]
         writer.close()
 
-    with_server(test)
+    with_server(test, front=front)
 
 
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]", "localhost:80", "127.0.0.1:8080", "[::1]:9000", "LOCALHOST:1"]
@@ -122,27 +132,28 @@ STRANGERS += ["128.0.0.1", "127.0.0.1.", "[127.0.0.1]", "[localhost]", "::1:80",
 STRANGERS += ["127.0.0.1:port", "localhost:", "user@localhost", "::1", "localhost:99999", "localhost:" + "1" * 5000]
 
 
+def refused(hosts: list[str], origins: list[str] | None = None) -> int | None:
+    """The status of the answer that a request for a WebSocket gets, or None."""
+    headers = [*(("host", host) for host in hosts), *(("origin", origin) for origin in origins or [])]
+    answer = Access().refused(Request("GET", "/v1/realtime", headers=tuple(headers)), keys=False)
+    return answer.status if answer is not None else None
+
+
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_host_that_may_come_in(host: str) -> None:
-    assert check_request("/v1/realtime", hosts=[host], origins=[], upgrade=True) is None
-    assert check_request("/v1/realtime", hosts=[host], origins=[f"http://{host}"], upgrade=True) is None
+    assert refused([host]) is None
+    assert refused([host], [f"http://{host}"]) is None
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "127.255.255.254", "::1"])
 def test_a_server_answers_wherever_it_may_listen(host: str) -> None:
-    check_bind(host)
-    shown = f"[{host}]:8000" if ":" in host else f"{host}:8000"
-    assert check_request("/v1/realtime", hosts=[shown], origins=[], upgrade=True) is None
+    check_bind(host, keys=False, access=Access())
+    assert refused([f"[{host}]:8000" if ":" in host else f"{host}:8000"]) is None
 
 
 @pytest.mark.parametrize("host", STRANGERS)
 def test_host_that_may_not(host: str) -> None:
-    answer = check_request("/v1/realtime", hosts=[host], origins=[], upgrade=True)
-    if host == "localhost:":
-        assert answer is None  # an empty port is the default one
-    else:
-        assert answer is not None
-        assert answer.status == 403
+    assert refused([host]) == (None if host == "localhost:" else 403)  # an empty port is the default one
 
 
 @pytest.mark.parametrize(
@@ -162,12 +173,11 @@ def test_host_that_may_not(host: str) -> None:
     ],
 )
 def test_host_and_origin_that_may_not(hosts: list[str], origins: list[str]) -> None:
-    answer = check_request("/v1/realtime", hosts=hosts, origins=origins, upgrade=True)
-    assert answer is not None
-    assert answer.status == 403
+    assert refused(hosts, origins) == 403
 
 
-def test_doors_over_a_real_socket() -> None:
+@BOTH
+def test_doors_over_a_real_socket(front: str) -> None:
     async def test(server: Server) -> None:
         port = urlsplit(server.url).port
         handshake = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
@@ -187,7 +197,7 @@ def test_doors_over_a_real_socket() -> None:
             assert answer.startswith(f"HTTP/1.1 {expected} "), (lines, answer)
         assert f"ws://127.0.0.1:{port}/v1/realtime" in await request(server.url, path, own)
 
-    with_server(test)
+    with_server(test, front=front)
 
 
 async def upgraded(url: str, lines: tuple[str, ...]) -> str:
@@ -200,7 +210,8 @@ async def upgraded(url: str, lines: tuple[str, ...]) -> str:
     return answer.decode()
 
 
-def test_subprotocols() -> None:
+@BOTH
+def test_subprotocols(front: str) -> None:
     async def test(server: Server) -> None:
         offers: list[tuple[list[Any] | None, str | None]] = [
             (None, None),
@@ -212,10 +223,11 @@ def test_subprotocols() -> None:
                 await expect(client, "session.created")
                 assert client.subprotocol == chosen
 
-    with_server(test)
+    with_server(test, front=front)
 
 
-def test_one_connection_too_many_is_503() -> None:
+@BOTH
+def test_one_connection_too_many_is_503(front: str) -> None:
     async def test(server: Server) -> None:
         async with connect(server.url) as first:
             await expect(first, "session.created")
@@ -227,7 +239,7 @@ def test_one_connection_too_many_is_503() -> None:
         async with connect(server.url) as second:
             await expect(second, "session.created")
 
-    with_server(test, ServerOptions(max_sessions=1))
+    with_server(test, ServerOptions(max_sessions=1), front=front)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.10", "example.org", ""])
@@ -266,7 +278,8 @@ STAGES: list[tuple[list[dict[str, Any]], str]] = [
 ]
 
 
-def test_a_socket_killed_at_any_stage_leaves_nothing_behind() -> None:
+@BOTH
+def test_a_socket_killed_at_any_stage_leaves_nothing_behind(front: str) -> None:
     async def test(server: Server) -> None:
         for events, until in STAGES:
             client = await connect(server.url)
@@ -279,10 +292,11 @@ def test_a_socket_killed_at_any_stage_leaves_nothing_behind() -> None:
         async with connect(server.url) as client:
             await expect(client, "session.created")
 
-    with_server(test, ServerOptions(burst=2))
+    with_server(test, ServerOptions(burst=2), front=front)
 
 
-def test_threads_and_tasks_do_not_grow_with_connections() -> None:
+@BOTH
+def test_threads_and_tasks_do_not_grow_with_connections(front: str) -> None:
     async def test(server: Server) -> None:
         threads = threading.active_count()
         for _ in range(3):
@@ -296,7 +310,7 @@ def test_threads_and_tasks_do_not_grow_with_connections() -> None:
                 await client.close()
             await drained(server)
 
-    with_server(test)
+    with_server(test, front=front)
 
 
 def test_closing_the_server_tells_clients_1001() -> None:
@@ -313,7 +327,8 @@ def test_closing_the_server_tells_clients_1001() -> None:
     asyncio.run(main())
 
 
-def test_a_client_that_never_reads_is_closed_and_others_go_on() -> None:
+@BOTH
+def test_a_client_that_never_reads_is_closed_and_others_go_on(front: str) -> None:
     options = ServerOptions(burst=1000, send_queue_bytes=2**16, max_responses=16)
 
     async def test(server: Server) -> None:
@@ -335,7 +350,7 @@ def test_a_client_that_never_reads_is_closed_and_others_go_on() -> None:
         await drained(server)
         stalled.transport.abort()
 
-    with_server(test, options)
+    with_server(test, options, front=front)
 
 
 @pytest.mark.parametrize("what", ["close", "abort", "garbage", "huge", "stall"])
@@ -370,15 +385,16 @@ def test_faults(what: str) -> None:
 
 
 def test_model_of_a_url() -> None:
-    assert model_of("/v1/realtime?model=gpt-realtime&x=1") == "gpt-realtime"
-    assert model_of("/v1/realtime") is None
-    assert model_of("/v1/realtime?" + "a=1&" * 40 + "model=x") is None
+    assert model_of("model=gpt-realtime&x=1") == "gpt-realtime"
+    assert model_of("") is None
+    assert model_of("a=1&" * 40 + "model=x") is None
 
 
 @pytest.mark.parametrize(
-    "path", ["//[", "", "*", "/v1/realtime/", "/v1/realtime%3Fmodel=x", "http://localhost/v1/realtime"]
+    "path", ["//[", "", "*", "/v1/realtime/", "/v1/realtime?model=x", "http://localhost/v1/realtime"]
 )
 def test_strange_paths_are_404(path: str) -> None:
-    answer = check_request(path, hosts=["localhost"], origins=[], upgrade=True)
-    assert answer is not None
+    site = Site(responder=Says([]), voice=ToneVoice(), options=FAST)
+    answer = site.admit(Request("GET", path, headers=(("host", "localhost"),)))
+    assert isinstance(answer, Answer)
     assert answer.status == 404

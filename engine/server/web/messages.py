@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -37,6 +37,10 @@ class Request:
         """The value of a header that came once; None when it did not come, or more than once."""
         values = self.all(name)
         return values[0] if len(values) == 1 else None
+
+    def with_body(self, body: bytes) -> Request:
+        """The same request, once its body has been read."""
+        return replace(self, body=body) if body else self
 
 
 @dataclass(frozen=True, slots=True)
