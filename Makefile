@@ -13,7 +13,8 @@ help:
 	@echo "make test      C tests, Python tests, ruff, mypy --strict"
 	@echo "make test-arm  C tests for AArch64 under qemu, and the same sound through both builds; needs a cross compiler and qemu"
 	@echo "make test-pipewire  timing of the sound device on PipeWire's null nodes"
-	@echo "make test-interop   our client with a server of others, @copilotkit/aimock; needs node and npm"
+	@echo "make test-interop   our server with clients of others, our client with a server of others: in real time, minutes;"
+	@echo "                    what cannot be installed is skipped. RECORD=1 writes the matrix of the documentation"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make fuzz-server  clients that do anything at any time, FUZZ_EXAMPLES (2000) of them, against the embedded server's rules"
@@ -83,16 +84,13 @@ BARGEIN_PIPEWIRE_ALSA ?=
 test-pipewire: env
 	BARGEIN_REQUIRE=pipewire $(if $(BARGEIN_PIPEWIRE_ALSA),BARGEIN_PIPEWIRE_ALSA=$(BARGEIN_PIPEWIRE_ALSA)) $(BIN)/pytest tests/device/test_pipewire.py
 
-# Our client with a server that nobody here wrote; its version is pinned in tests/interop/package.json.
-AIMOCK := build/interop/node_modules/@copilotkit/aimock/package.json
-test-interop: env $(if $(shell command -v npm),$(AIMOCK))
-	$(if $(shell command -v npm)$(findstring aimock,$(BARGEIN_REQUIRE)),$(BIN)/pytest tests/interop,\
-	    @echo "make test-interop: skipped: node and npm are not installed")
-
-$(AIMOCK): tests/interop/package.json
-	mkdir -p build/interop && cp $< build/interop/
-	npm install --prefix build/interop --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel=error
-	touch $@
+# Programs that nobody here wrote, each in an environment of its own under build/interop; tests/interop/clients.toml names
+# and pins them. CLIENTS: names of that file, or `pip` or `npm` for all that come from there.
+CLIENTS ?=
+test-interop: env
+	$(BIN)/python -m tests.interop.environments $(CLIENTS)
+	BARGEIN_INTEROP=1 $(BIN)/pytest tests/interop $(if $(RECORD),--ignore=tests/interop/test_matrix.py)
+	$(if $(RECORD),$(BIN)/python -m tests.interop.matrix)
 
 sanitize: sanitize-address sanitize-thread sanitize-python
 

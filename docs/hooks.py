@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def elsewhere() -> dict[str, Path]:
     """Name in the site to its source."""
-    found = {"figures.md": ROOT / "bench" / "results.md"}
+    found = {
+        "figures.md": ROOT / "bench" / "results.md",
+        "clients.md": ROOT / "tests" / "interop" / "results.md",
+    }
     found |= {picture.name: picture for picture in sorted((ROOT / "bench").glob("*.svg"))}
     return found | {
         picture.name: picture for picture in sorted((ROOT / "examples").glob("*.png"))

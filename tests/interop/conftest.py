@@ -1,14 +1,15 @@
-"""@copilotkit/aimock on a loopback port: a server of the GA dialect, of text, tools and transcription by fixture.
+"""Who is here, who must be, and what came out: for the programs of others that these tests run.
 
-`make test-interop` installs it with npm into build/interop. Where it is not, the tests here are skipped, or fail if
-BARGEIN_REQUIRE has `aimock`.
+`make test-interop` installs them. Where one is not installed its tests are skipped, saying so; or fail, if
+BARGEIN_REQUIRE has its name, or that of the registry it comes from: `pip` or `npm`. What takes minutes of real time is
+skipped too where BARGEIN_INTEROP is not set, which that target does.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +17,23 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build" / "interop" / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
+from tests.interop.environments import BUILD, Environment, environments
+
 FIXTURES = Path(__file__).parent / "fixtures.json"
 KEY = "sk-interop"
+OUTCOMES = BUILD / "outcomes.json"
+
+
+def need(client: Environment) -> None:
+    """Skip where it is not installed, or fail where it should be."""
+    if client.drivers and not os.environ.get("BARGEIN_INTEROP"):
+        pytest.skip("conversations in real time: make test-interop holds them")
+    if missing := client.missing:
+        required = {client.name, client.kind} & set(os.environ.get("BARGEIN_REQUIRE", "").split(","))
+        (pytest.fail if required else pytest.skip)(f"{client.title}: {missing}")
+
+
+# ---- @copilotkit/aimock on a loopback port: a server of the GA dialect, of text, tools and transcription by fixture
 
 
 @dataclass(frozen=True)
@@ -30,25 +44,14 @@ class Aimock:
     key: str = KEY
 
 
-def missing() -> str:
-    """What is not here, and how to get it; "" when all is."""
-    if shutil.which("node") is None:
-        return "node is not installed (Debian: apt-get install nodejs npm)"
-    return "" if PROGRAM.exists() else "@copilotkit/aimock is not installed: make test-interop does that"
-
-
-def required() -> bool:
-    """Whether a machine without it fails instead of skipping."""
-    return "aimock" in os.environ.get("BARGEIN_REQUIRE", "").split(",")
-
-
 @pytest.fixture(scope="session")
 def aimock() -> Iterator[Aimock]:
     """One server for all tests; it keeps no state between connections but how often a fixture was used."""
-    if missing():
-        pytest.fail(f"BARGEIN_REQUIRE has aimock, but {missing()}")
+    home = environments()["aimock"]
+    need(home)
     environment = {**os.environ, "AIMOCK_API_KEYS": KEY, "NO_COLOR": "1"}
-    command = ["node", str(PROGRAM), "--host", "127.0.0.1", "--port", "0", "--fixtures", str(FIXTURES)]
+    program = home.modules / "@copilotkit" / "aimock" / "dist" / "cli.js"
+    command = ["node", str(program), "--host", "127.0.0.1", "--port", "0", "--fixtures", str(FIXTURES)]
     command += ["--validate-on-load"]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
@@ -69,3 +72,23 @@ def _address(process: subprocess.Popen[str]) -> str:
         if found:
             return found[1]
     raise AssertionError(f"aimock ended before it listened: {''.join(said)}")
+
+
+# ---- what came out, for the matrix
+
+
+_kept: dict[str, dict[str, str]] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep how each check of each driver ended."""
+    found = re.search(r"test_clients\.py::test_(\w+)\[(\S+)\]$", report.nodeid)
+    if found and (report.when == "call" or report.outcome != "passed"):
+        _kept.setdefault(found[2], {})[found[1]] = report.outcome
+
+
+def pytest_sessionfinish() -> None:
+    """Leave it where `python -m tests.interop.matrix` finds it."""
+    if _kept:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        OUTCOMES.write_text(json.dumps(_kept, indent=1) + "\n", encoding="utf-8")

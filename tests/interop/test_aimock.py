@@ -23,10 +23,7 @@ from engine.realtime import Role, wire
 from engine.transport import websocket
 from tests.audio.sounds import voice
 
-from .conftest import Aimock, missing, required
-
-if missing() and not required():
-    pytest.skip(missing(), allow_module_level=True)
+from .conftest import Aimock
 
 LIMIT_S = 60  # a hang ends as a failure
 TEXT = {"output_modalities": ["text"]}

@@ -1,0 +1,98 @@
+"""The matrix of clients for the documentation: `python -m tests.interop.matrix` after `make test-interop`.
+
+results.json keeps what was run last, client by client, with versions and outcomes; results.md is the page made of it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine import __version__
+from tests.interop.environments import BUILD, environments
+
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).with_name("results.md")
+OUTCOMES = BUILD / "outcomes.json"
+COLUMNS = {
+    "A spoken turn": ("speech_is_understood", "answers_are_spoken"),
+    "A tool call": ("a_tool_is_called_and_its_result_spoken_about",),
+    "An interruption": ("an_interruption_leaves_what_was_heard",),
+    "Nothing refused": ("nothing_is_refused", "every_property_is_known", "it_comes_to_its_end"),
+}
+HEAD = """# Clients of others
+
+Realtime clients that nobody here wrote, each in a conversation with `bargein serve`, as anybody starts it: in a process
+of its own, on this machine, over a socket. `make test-interop` holds them, and so does continuous
+integration.
+
+- **A spoken turn**: speech goes in in real time, the turn's end is detected, its words reach the client, and so do the
+  answer's words and every sample of its sound.
+- **A tool call**: the model calls a function, the client answers it, and the answer is spoken about.
+- **An interruption**: somebody speaks while an answer plays. The response is cancelled, the client takes back what was
+  not heard, and what the server keeps of that answer is what was heard, to the millisecond, without its words.
+- **Nothing refused**: no error from the server, no property of an event that it does not know.
+
+"""
+
+
+def record() -> dict[str, Any]:
+    """results.json with what has just been run in the place of what was known of those clients."""
+    outcomes = json.loads(OUTCOMES.read_text(encoding="utf-8"))
+    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for client in environments().values():
+        for driver in client.drivers:
+            name = driver.partition(".")[0]
+            if name in outcomes and "skipped" not in outcomes[name].values():
+                results[name] = {
+                    "client": client.title,
+                    "versions": client.versions,
+                    "runtime": _runtime(client.kind),
+                    "url": client.url.replace("{port}", "8765"),
+                    "server": " ".join(("bargein serve", *client.server)),
+                    "bargein": __version__,
+                    "outcomes": outcomes[name],
+                }
+    return results
+
+
+def _runtime(kind: str) -> str:
+    if kind == "pip":
+        return f"Python {platform.python_version()}"
+    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return "Node " + said.strip("v\n")
+
+
+def page(results: dict[str, Any]) -> str:
+    """The page in Markdown."""
+    lines = ["| Client | Run as | " + " | ".join(COLUMNS) + " |", "| --- | --- |" + " --- |" * len(COLUMNS)]
+    for name, result in results.items():
+        cells = [_cell(result["outcomes"], checks) for checks in COLUMNS.values()]
+        versions = ", ".join(f"`{version}`" for version in result["versions"])
+        lines.append(f"| {versions} | `{name}`, {result['runtime']} | " + " | ".join(cells) + " |")
+    lines += ["", "## Pointing a client here", "", "| Client | Its address | Server |", "| --- | --- | --- |"]
+    seen = {result["client"]: result for result in results.values()}
+    lines += [f"| {title} | `{result['url']}` | `{result['server']}` |" for title, result in seen.items()]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _cell(outcomes: dict[str, str], checks: tuple[str, ...]) -> str:
+    failed = [check.replace("_", " ") for check in checks if outcomes.get(check) != "passed"]
+    return "no: " + ", ".join(failed) if failed else "yes"
+
+
+def main() -> int:
+    """Write both."""
+    results = record()
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(results), encoding="utf-8")
+    print(PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
