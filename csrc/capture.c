@@ -124,6 +124,8 @@ static void pair(rt_duplex *d)
     rt_capture *c = &d->capture;
     if (c->reference_offset != 0)
         rt_reference_read(rt_duplex_part(d, c->reference_offset), c->reference, hop_time(d));
+    else if (c->tap_offset != 0)
+        rt_tap_read(rt_duplex_part(d, c->tap_offset), c->reference);
     if (c->pairs_offset == 0)
         return;
     rt_ring *ring = rt_duplex_part(d, c->pairs_offset);
@@ -229,7 +231,7 @@ int rt_capture_process(rt_duplex *d, const void *in, uint32_t frames) RT_NONBLOC
                         c->mono, n);
         else
             memset(c->mono, 0, n * sizeof *c->mono);
-        if (c->reference_offset != 0 && !d->config.reference.own_clock)
+        if (d->config.reference.channels > 0 && !d->config.reference.own_clock)
             rt_reference_write(rt_duplex_part(d, c->reference_offset), in ? (const unsigned char *)in + first * bytes : NULL, n, 0.0);
         take(d, c->resampled, rt_resample_process(rt_duplex_part(d, c->resample_offset), c->mono, n, c->resampled, RT_FIFO));
     }
@@ -246,7 +248,7 @@ void rt_capture_clock(rt_duplex *d, double begin_s) RT_NONBLOCKING { d->capture.
 
 int rt_duplex_reference(rt_duplex *d, const void *in, uint32_t frames, double end_s) RT_NONBLOCKING
 {
-    if (d->capture.reference_offset == 0 || !d->config.reference.own_clock)
+    if (d->config.reference.channels == 0 || !d->config.reference.own_clock)
         return RT_BAD_ARGUMENT;
     rt_reference_write(rt_duplex_part(d, d->capture.reference_offset), in, frames, end_s);
     return RT_OK;
@@ -254,5 +256,11 @@ int rt_duplex_reference(rt_duplex *d, const void *in, uint32_t frames, double en
 
 void rt_capture_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
 {
-    post(d, RT_EVENT_CAPTURE_GAP, (uint32_t)(int32_t)(frames * RT_RATE / (int64_t)d->config.capture_rate_hz), d->capture.stats.hops);
+    rt_capture *c = &d->capture;
+    int64_t samples = frames * RT_RATE / (int64_t)d->config.capture_rate_hz;
+    post(d, RT_EVENT_CAPTURE_GAP, (uint32_t)(int32_t)samples, c->stats.hops);
+    if (c->tap_offset != 0)
+        rt_tap_move(rt_duplex_part(d, c->tap_offset), -samples); /* what is heard now was played later than the pair says */
+    else if (c->reference_offset != 0)
+        rt_reference_lost(rt_duplex_part(d, c->reference_offset), samples);
 }

@@ -69,7 +69,7 @@ static void pass(rt_device *device, const void *in, void *out, uint32_t frames)
         return;
     }
     size_t bytes = duplex->config.sample == RT_INT16 ? sizeof(int16_t) : sizeof(float);
-    double begin_s = rt_stamps_monotonic(&device->capture);
+    double begin_s = rt_stamps_monotonic(&device->capture), heard_s = rt_stamps_monotonic(&device->playback);
     for (uint32_t first = 0; first < frames;) {
         uint32_t most = duplex->config.max_block_frames, n = frames - first < most ? frames - first : most;
         size_t at = first * bytes;
@@ -77,8 +77,10 @@ static void pass(rt_device *device, const void *in, void *out, uint32_t frames)
             rt_capture_clock(duplex, begin_s > 0.0 ? begin_s + (double)first / duplex->config.capture_rate_hz : 0.0);
             rt_capture_process(duplex, in ? (const unsigned char *)in + at * duplex->config.capture_channels : NULL, n);
         }
-        if (device->config.direction & RT_DEVICE_PLAYBACK && out != NULL)
+        if (device->config.direction & RT_DEVICE_PLAYBACK && out != NULL) {
+            rt_playback_clock(duplex, heard_s > 0.0 ? heard_s + (double)first / duplex->config.playback_rate_hz : 0.0);
             rt_playback_process(duplex, (unsigned char *)out + at * duplex->config.playback_channels, n);
+        }
         first += n;
     }
     if (out != NULL && device->config.playback_mask != 0)

@@ -9,6 +9,22 @@ static uint32_t record_count(const rt_duplex_config *config) { return config->re
 
 static uint32_t pair_count(const rt_duplex_config *config) { return config->pairs_ms / 10; }
 
+/* Whether anybody asks for what is played, and no device tells. */
+static int taps(const rt_duplex_config *config) { return config->reference.channels == 0 && config->pairs_ms > 0; }
+
+/* Hops by which blocks of any size part the halves. */
+static uint32_t lead(const rt_duplex_config *config)
+{
+    uint32_t rate = config->capture_rate_hz, hops = (uint32_t)(((uint64_t)config->max_block_frames * 100 + rate - 1) / rate) + (rate % 100 != 0);
+    return hops * RT_HOP < RT_TAP_SAMPLES / 2 ? hops * RT_HOP : RT_TAP_SAMPLES / 2;
+}
+
+static rt_reference_config reference_of(const rt_duplex_config *config)
+{
+    rt_reference_config own = {1, RT_RATE, 1, 0, RT_FLOAT32};
+    return taps(config) && config->two_clocks ? own : config->reference;
+}
+
 static int valid_reference(const rt_duplex_config *config)
 {
     const rt_reference_config *reference = &config->reference;
@@ -28,7 +44,8 @@ static int valid(const rt_duplex_config *config)
            config->records_ms >= 2000 && config->records_ms <= 60000 && config->speech_threshold >= 0.0f &&
            config->speech_threshold <= 1.0f && config->speech_release >= 0.0f && config->speech_release <= config->speech_threshold &&
            config->speech_ms >= 10 && config->speech_ms <= 1000 && config->pause_ms >= 10 && config->pause_ms <= 10000 && config->duck_gain >= 0.0f && config->duck_gain <= 1.0f && config->ramp_ms >= 10 &&
-           config->ramp_ms <= 1000 && config->wakeup_records >= 1 && config->wakeup_records <= 100;
+           config->ramp_ms <= 1000 && config->wakeup_records >= 1 && config->wakeup_records <= 100 &&
+           (config->two_clocks == 0 || config->two_clocks == 1);
 }
 
 /* Lays the parts out behind the struct, in one order for size and init; `duplex` NULL only measures. */
@@ -48,9 +65,13 @@ static size_t lay_out(rt_duplex *duplex, const rt_duplex_config *config)
     PLACE(c->stages_offset, rt_stages_size());
     PLACE(c->records_offset, rt_ring_size(sizeof(rt_record), record_count(config)));
     PLACE(c->events_offset, rt_ring_size(sizeof(rt_event), RT_EVENTS));
-    c->reference_offset = c->pairs_offset = 0;
-    if (config->reference.channels > 0)
-        PLACE(c->reference_offset, rt_reference_size(&config->reference));
+    rt_reference_config reference = reference_of(config);
+    c->reference_offset = c->tap_offset = c->pairs_offset = 0;
+    c->own_reference = config->reference.channels == 0;
+    if (reference.channels > 0)
+        PLACE(c->reference_offset, rt_reference_size(&reference));
+    else if (taps(config))
+        PLACE(c->tap_offset, rt_tap_size());
     if (config->pairs_ms > 0)
         PLACE(c->pairs_offset, rt_ring_size(sizeof(rt_pair), pair_count(config)));
     PLACE(p->playout_offset, rt_playout_size(&config->playout));
@@ -90,8 +111,11 @@ static int init_capture(rt_duplex *d)
         status = rt_ring_init(rt_duplex_part(d, c->records_offset), sizeof(rt_record), record_count(&d->config));
     if (status == RT_OK)
         status = rt_ring_init(rt_duplex_part(d, c->events_offset), sizeof(rt_event), RT_EVENTS);
+    rt_reference_config reference = reference_of(&d->config);
     if (status == RT_OK && c->reference_offset != 0)
-        status = rt_reference_init(rt_duplex_part(d, c->reference_offset), &d->config.reference);
+        status = rt_reference_init(rt_duplex_part(d, c->reference_offset), &reference);
+    if (status == RT_OK && c->tap_offset != 0)
+        status = rt_tap_init(rt_duplex_part(d, c->tap_offset), lead(&d->config));
     if (status == RT_OK && c->pairs_offset != 0)
         status = rt_ring_init(rt_duplex_part(d, c->pairs_offset), sizeof(rt_pair), pair_count(&d->config));
     return status;

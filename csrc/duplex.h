@@ -23,9 +23,11 @@
  * Mute takes effect at a captured sample: what was said before it is sent, and silence after it. Hold stops the queue where it is, faded
  * out over the volume's ramp, and later goes on from there; what was latched meanwhile is discarded meanwhile.
  *
- * With a reference (reference.h) each hop of the microphone has one of what the loudspeaker plays beside it: from another channel of the same
- * blocks, or from a second device, whose thread calls rt_duplex_reference. An echo canceller will read it; until then it is measured,
- * and with pairs_ms the two are kept for the loop, side by side.
+ * Each hop of the microphone has one of what the loudspeaker plays beside it, for those who ask for it. With a reference (reference.h) it comes
+ * from another channel of the same blocks, or from a second device, whose thread calls rt_duplex_reference. Otherwise it is what the playback half
+ * has made, just before the device's rate: of one clock and on one thread (tap.h), or, with two_clocks, from the playback thread through a
+ * ring of a second that follows the drift between the two (reference.h, by rt_capture_clock and rt_playback_clock). With pairs_ms the
+ * two are kept for the loop, side by side.
  *
  * Stages are the user's own DSP (stages.h). Those of the capture half shape what is sent, not what the vad hears; those of the playback
  * half shape the reply before duck and volume, and what they hold back (latency, tails) sounds on after an interruption's fade.
@@ -45,6 +47,7 @@
 #include "ring.h"
 #include "rt.h"
 #include "stages.h"
+#include "tap.h"
 #include "vad.h"
 #include "volume.h"
 
@@ -114,6 +117,7 @@ typedef struct rt_duplex_config {
     rt_playout_config playout;
     rt_reference_config reference; /* channels 0: none; with the microphone's clock its rate, channels and sample are the microphone's */
     uint32_t pairs_ms;             /* 0, or 100..10000: so much of microphone and reference is kept; the newest is lost when it is full */
+    int two_clocks;                /* 1: microphone and loudspeaker have clocks, and the halves threads, of their own */
 } rt_duplex_config;
 
 typedef struct rt_capture_stats {
@@ -149,10 +153,13 @@ int rt_playback_process(rt_duplex *duplex, void *out, uint32_t frames) RT_NONBLO
 int rt_duplex_reference(rt_duplex *duplex, const void *in, uint32_t frames, double end_s) RT_NONBLOCKING;
 /* Capture thread, before a block: when its first frame was captured, in seconds of the reference's clock; 0: not known. */
 void rt_capture_clock(rt_duplex *duplex, double begin_s) RT_NONBLOCKING;
+/* Playback thread, before a block: when its first frame will be heard, on the same clock; 0: not known. */
+void rt_playback_clock(rt_duplex *duplex, double begin_s) RT_NONBLOCKING;
 /* Both, one thread. */
 int rt_duplex_process(rt_duplex *duplex, const void *in, void *out, uint32_t frames) RT_NONBLOCKING;
 
-/* The thread of that half: the device has lost or put in so many device frames. One event each; the sound is left as it is. */
+/* The thread of that half: the device has lost or put in so many device frames. One event each; the sound is left as it is, and what this
+ * side plays is moved as far beside the microphone. */
 void rt_capture_gap(rt_duplex *duplex, int64_t frames) RT_NONBLOCKING;
 void rt_playback_gap(rt_duplex *duplex, int64_t frames) RT_NONBLOCKING;
 
@@ -183,7 +190,7 @@ void rt_duplex_set_talk(rt_duplex *duplex, int talk, uint64_t position);
 int rt_capture_read_stats(const rt_duplex *duplex, rt_capture_stats *stats);
 int rt_duplex_read_hearing_stats(const rt_duplex *duplex, rt_hearing_stats *stats);
 int rt_playback_read_stats(const rt_duplex *duplex, rt_playback_stats *stats);
-/* RT_BAD_ARGUMENT where there is no reference. */
+/* RT_BAD_ARGUMENT where there is no reference, or where one callback has both halves. */
 int rt_duplex_read_reference_stats(const rt_duplex *duplex, rt_reference_stats *stats);
 /* cdef end */
 
@@ -209,7 +216,8 @@ typedef struct rt_switch {
 /* What the capture half owns. Offsets are from the start of rt_duplex. */
 typedef struct rt_capture {
     size_t resample_offset, encode_offset, hearing_offset, vad_offset, interrupt_offset, gate_offset, stages_offset, records_offset,
-        events_offset, reference_offset, pairs_offset; /* the last two: 0 where there is none */
+        events_offset, reference_offset, tap_offset, pairs_offset; /* the last three: 0 where there is none */
+    int own_reference; /* what the playback half writes */
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
     int speaking;
     rt_switch mute[RT_HEARING_MOST + 1], talk[RT_HEARING_MOST + 1]; /* of the newest hops, by their number: they go with the sound */
@@ -228,6 +236,7 @@ typedef struct rt_playback {
     uint32_t last_item;
     int last_state;
     float hop[RT_HOP], fifo[RT_FIFO], spread[RT_CHUNK];
+    double clock_s; /* of the block's first frame */
     rt_playback_figures stats;
     _Alignas(64) _Atomic uint32_t playing; /* read by the capture half */
     rt_board board;

@@ -68,6 +68,25 @@ static int apply_volume(rt_duplex *d, uint32_t generation, uint32_t before, int 
     return limited;
 }
 
+/* When the sound at the end of the hop that was just made is heard. */
+static double heard_at(rt_duplex *d)
+{
+    const rt_playback *p = &d->playback;
+    double filter = rt_resample_latency(rt_duplex_part(d, p->resample_offset));
+    double place = (double)(p->stats.hops * RT_HOP) / RT_RATE - (double)p->stats.frames / d->config.playback_rate_hz;
+    return p->clock_s > 0.0 ? p->clock_s + place + filter : 0.0;
+}
+
+/* What leaves for the loudspeaker goes to the capture half as well, which hears it again. */
+static void tell_capture(rt_duplex *d)
+{
+    const rt_capture *c = &d->capture;
+    if (c->tap_offset != 0)
+        rt_tap_write(rt_duplex_part(d, c->tap_offset), d->playback.hop);
+    else if (c->own_reference && c->reference_offset != 0)
+        rt_reference_write(rt_duplex_part(d, c->reference_offset), d->playback.hop, RT_HOP, heard_at(d));
+}
+
 static void make_hop(rt_duplex *d)
 {
     rt_playback *p = &d->playback;
@@ -87,6 +106,7 @@ static void make_hop(rt_duplex *d)
     p->stats.level_peak = level.peak;
     p->stats.level_rms = sqrtf(level.mean_square);
     p->stats.gain = rt_volume_gain(rt_duplex_part(d, p->volume_offset));
+    tell_capture(d);
     if (p->fifo_first > 0) {
         memmove(p->fifo, p->fifo + p->fifo_first, p->fifo_count * sizeof *p->fifo);
         p->fifo_first = 0;
@@ -126,6 +146,7 @@ int rt_playback_process(rt_duplex *d, void *out, uint32_t frames) RT_NONBLOCKING
         first += n;
     }
     p->stats.frames += frames;
+    p->clock_s = 0.0;
     rt_board_publish(&p->board, &p->stats, sizeof p->stats);
     if (rt_ring_readable(rt_duplex_part(d, p->events_offset)) > 0)
         rt_wakeup_signal(&d->wakeup, &p->fired);
@@ -135,5 +156,13 @@ int rt_playback_process(rt_duplex *d, void *out, uint32_t frames) RT_NONBLOCKING
 
 void rt_playback_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
 {
-    post(d, RT_EVENT_PLAYBACK_GAP, (uint32_t)(int32_t)(frames * RT_RATE / (int64_t)d->config.playback_rate_hz));
+    const rt_capture *c = &d->capture;
+    int64_t samples = frames * RT_RATE / (int64_t)d->config.playback_rate_hz;
+    post(d, RT_EVENT_PLAYBACK_GAP, (uint32_t)(int32_t)samples);
+    if (c->tap_offset != 0)
+        rt_tap_move(rt_duplex_part(d, c->tap_offset), samples);
+    else if (c->own_reference && c->reference_offset != 0)
+        rt_reference_put_in(rt_duplex_part(d, c->reference_offset), samples);
 }
+
+void rt_playback_clock(rt_duplex *d, double begin_s) RT_NONBLOCKING { d->playback.clock_s = begin_s; }

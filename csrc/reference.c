@@ -144,19 +144,19 @@ static int flows(rt_reference *r, uint32_t waiting)
         r->started = 1;
         r->placed = 0;
         r->windows = 0;
+        r->fresh = 1;
         open_window(r);
     }
     return r->stats.flowing;
 }
 
 /* How much later than the next sample from here a sound of `begin_s` was captured. */
-static double age_now(const rt_reference *r, double begin_s)
+static double age_now(const rt_reference *r, const rt_reference_end *end, double begin_s)
 {
-    rt_reference_end end;
-    if (!(begin_s > 0.0) || rt_board_read(&r->end_board, &end, sizeof end) != RT_OK || !(end.time > 0.0))
+    if (!(begin_s > 0.0) || !(end->time > 0.0))
         return 0.0;
-    double waiting = (double)(end.written - r->taken) / r->config.rate_hz + ((double)r->fifo_count + r->padding) / RT_RATE;
-    return begin_s - (end.time - waiting);
+    double waiting = (double)(end->written - r->taken) / r->config.rate_hz + ((double)r->fifo_count + r->padding) / RT_RATE;
+    return begin_s - (end->time - waiting);
 }
 
 static void bend(rt_reference *r, double error_s)
@@ -177,6 +177,24 @@ static void jump(rt_reference *r, double error_s)
         leave_out(r, (uint32_t)(error_s * r->config.rate_hz));
     else
         r->padding += (uint32_t)(fmin(-error_s, 1.0) * RT_RATE);
+}
+
+/* A gap that a device is known to have had: it moves by as much now, before its age tells so. */
+static void follow_gap(rt_reference *r, int64_t late)
+{
+    if (late == 0)
+        return;
+    jump(r, (double)late / RT_RATE);
+    open_window(r);
+}
+
+/* The gaps of the writer's device, but for those of before the start. */
+static void follow_writer(rt_reference *r, const rt_reference_end *end)
+{
+    if (!r->fresh)
+        follow_gap(r, r->put_in - end->put_in);
+    r->put_in = end->put_in;
+    r->fresh = 0;
 }
 
 /* By what waits alone: more than the least that is needed, at first or for good. */
@@ -225,7 +243,11 @@ static int out_of_place(rt_reference *r, double age)
 static void refill(rt_reference *r, double begin_s)
 {
     rt_ring *ring = part(r, r->ring_offset);
-    double age = age_now(r, begin_s);
+    rt_reference_end end = {0, 0.0, r->put_in};
+    if (rt_board_read(&r->end_board, &end, sizeof end) != RT_OK)
+        end = (rt_reference_end){0, 0.0, r->put_in};
+    follow_writer(r, &end);
+    double age = age_now(r, &end, begin_s);
     while (r->fifo_count + r->padding < RT_HOP) {
         uint64_t missing = (uint64_t)(RT_HOP - r->fifo_count - r->padding) * r->config.rate_hz;
         uint32_t wanted = (uint32_t)((missing + RT_RATE - 1) / RT_RATE), n = wanted < CHUNK ? wanted : CHUNK;
@@ -274,6 +296,14 @@ static void report(rt_reference *r, const float *hop)
     r->stats.lost = atomic_load_explicit(&r->lost, memory_order_acquire);
     rt_board_publish(&r->board, &r->stats, sizeof r->stats);
 }
+
+void rt_reference_lost(rt_reference *r, int64_t samples) RT_NONBLOCKING
+{
+    if (r->config.own_clock && r->stats.flowing)
+        follow_gap(r, samples);
+}
+
+void rt_reference_put_in(rt_reference *r, int64_t samples) RT_NONBLOCKING { r->end.put_in += samples; }
 
 void rt_reference_read(rt_reference *r, float *hop, double begin_s) RT_NONBLOCKING
 {

@@ -10,7 +10,8 @@
  * microphone is held where it was by a second-order loop, under 500 ppm. Without times nothing is bent. What moves the reference at once is a
  * jump, and counted: the start, after which what waits beyond a margin of 10 ms is left out; the ring running dry (starved: silence until twice as
  * much waits as before, and the margin doubles, up to 100 ms); and finding it 10 ms or more out of its place, as after a piece that a device
- * lost: then as much is left out, or filled in with silence.
+ * lost: then as much is left out, or filled in with silence. Who knows of a gap says so (rt_reference_lost, rt_reference_put_in), and it moves at
+ * once by as much.
  *
  * Mono float in [-1, 1], NaN as 0. Writer: rt_reference_write, on one thread; reader: rt_reference_read, on the capture thread, which with
  * `own_clock` 0 does both, and writes before it reads. Work: by the samples moved. Memory: rt_reference_size() bytes brought by the caller,
@@ -57,6 +58,10 @@ void rt_reference_reset(rt_reference *r); /* only while neither side runs */
 void rt_reference_write(rt_reference *r, const void *in, uint32_t frames, double end_s) RT_NONBLOCKING;
 /* Capture thread. RT_HOP samples, silence where there are none. `begin_s`: when the microphone's first beside them was captured. */
 void rt_reference_read(rt_reference *r, float *hop, double begin_s) RT_NONBLOCKING;
+/* Capture thread: the microphone's device has lost so many samples at RT_RATE (negative: given too many). */
+void rt_reference_lost(rt_reference *r, int64_t samples) RT_NONBLOCKING;
+/* The writer's thread: what was written is heard so many samples at RT_RATE later from here on (negative: sooner). */
+void rt_reference_put_in(rt_reference *r, int64_t samples) RT_NONBLOCKING;
 /* Seconds of the filter alone. */
 double rt_reference_latency(const rt_reference *r);
 /* Any thread. One snapshot; RT_FULL as in board.h. */
@@ -71,6 +76,7 @@ enum { RT_REFERENCE_FIFO = 2048 };
 typedef struct rt_reference_end {
     uint64_t written;
     double time;
+    int64_t put_in; /* samples at RT_RATE, all gaps together */
 } rt_reference_end;
 
 struct rt_reference {
@@ -86,6 +92,8 @@ struct rt_reference {
     double age_sum, away_sum, age; /* s: of the window, of hops out of place; and to be kept */
     double drift;                  /* the loop's integral, in parts of one */
     int placed;                    /* `age` is known */
+    int64_t put_in;                /* gaps of the writer that have been followed */
+    int fresh;                     /* has just begun to flow */
     rt_reference_stats stats;
     rt_board board;
     _Alignas(64) float mono[480];  /* from here on of the writer */

@@ -121,9 +121,10 @@ static const floats reference_floats[] = {
     FLOATS(rt_reference, stats.ppm), FLOATS(rt_reference, stats.delay_ms), FLOATS(rt_reference, stats.level_peak),
     FLOATS(rt_reference, stats.level_rms),
 };
+static const floats tap_floats[] = {FLOATS(rt_tap, past)};
 static const floats playback_floats[] = {
     FLOATS(rt_playback, hop), FLOATS(rt_playback, fifo), FLOATS(rt_playback, spread), FLOATS(rt_playback, stats.level_peak), FLOATS(rt_playback, stats.level_rms),
-    FLOATS(rt_playback, stats.gain), FLOATS(rt_playback, stats.unused),
+    FLOATS(rt_playback, stats.gain), FLOATS(rt_playback, stats.unused), FLOATS(rt_playback, clock_s),
 };
 
 static uint64_t scanned; /* floats, in all */
@@ -230,6 +231,8 @@ static inline uint32_t scan_duplex(rt_duplex *d)
     found += SCAN(gate_floats, rt_duplex_part(d, c->gate_offset));
     found += SCAN(stages_floats, rt_duplex_part(d, c->stages_offset));
     found += SCAN(stages_floats, rt_duplex_part(d, p->stages_offset));
+    if (c->tap_offset != 0)
+        found += SCAN(tap_floats, rt_duplex_part(d, c->tap_offset));
     if (c->reference_offset != 0)
         found += scan_reference(rt_duplex_part(d, c->reference_offset));
     return found + scan_playout(rt_duplex_playout(d));

@@ -72,6 +72,8 @@ static void three_threads(uint32_t capture_block, uint32_t playback_block, doubl
 {
     rt_duplex_config config = usual();
     config.capture_rate_hz = config.playback_rate_hz = (uint32_t)RATE;
+    config.pairs_ms = 1000; /* what is played goes across */
+    config.two_clocks = 1;
     config.records_ms = frozen ? 4000 : 2000; /* unread while frozen: 2.1 s; else the ring is used again and again */
     rt_duplex *d = make(&config);
     rt_playout *playout = rt_duplex_playout(d);
@@ -86,6 +88,7 @@ static void three_threads(uint32_t capture_block, uint32_t playback_block, doubl
     static rt_record records[512];
     rt_event events[64];
     uint64_t position = 0, hops = 0;
+    float beside = 0.0f;
     uint32_t ducked = 0, confirmed = 0, playing = 0;
     for (int over = 0; !over;) {
         over = atomic_load(&s.captured) >= s.capture_frames && atomic_load(&s.played) >= UINT64_MAX / 4;
@@ -116,6 +119,12 @@ static void three_threads(uint32_t capture_block, uint32_t playback_block, doubl
             CHECK(records[i].flags & RT_RECORD_SILENCE || records[i].position >= position);
             position = records[i].flags & RT_RECORD_SILENCE ? position : records[i].position + RT_HOP;
         }
+        static rt_pair pair;
+        while (rt_duplex_read_pairs(d, &pair, 1)) {
+            CHECK(pair.position % RT_HOP == 0);
+            for (int i = 0; i < RT_HOP; i++)
+                beside = fmaxf(beside, fabsf(pair.reference[i]));
+        }
         n = rt_duplex_read_events(d, events, 64);
         for (uint32_t i = 0; i < n; i++) {
             ducked += events[i].kind == RT_EVENT_DUCKED;
@@ -127,6 +136,7 @@ static void three_threads(uint32_t capture_block, uint32_t playback_block, doubl
     }
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
+    CHECK_NEAR(beside, 0.5, 0.03); /* the reply, as loud as it was played */
     CHECK(playing >= 1 && confirmed == 1 && ducked == 1);
     CHECK(s.silent_from > 0);
     CHECK_EQUAL(s.heard_after, 0); /* not one sample, however much came late */

@@ -264,6 +264,8 @@ static void check_halves(int fades)
             .interrupt = {.policy = RT_POLICY_EITHER, .threshold = 0.0f, .confirm_ms = 100, .restore_ms = 200},
             .playout = {formats[i % 3], 240000, 20, 40, 40, policies[i / 12], 2000, 1.0f},
         };
+        config.pairs_ms = i % 3 ? 100 : 0;
+        config.two_clocks = i % 3 == 2;
         if (i % 2)
             config.hearing = (rt_hearing_config){80.0f, 1 + (int)i / 2 % 2, 1.0f, -20.0f, 30.0f};
         check_duplex(&config, fades);

@@ -115,7 +115,10 @@ class Gate:
 @dataclass(frozen=True, slots=True)
 class DuplexConfig:
     """All that is fixed for the life of a Duplex. Rates in Hz (8000..192000), channels 1..32, blocks up to
-    `max_block` frames. `pairs_ms` (0, or 100..10000) of microphone and echo reference are kept for `read_pairs`.
+    `max_block` frames. `pairs_ms` (0, or 100..10000) of microphone and echo reference are kept for `read_pairs`: the
+    reference is `reference`'s, or without one what this side plays, `max_block` (in whole hops) before. So that must be
+    no longer than the way from loudspeaker to microphone. `two_clocks`: microphone and loudspeaker have clocks and
+    threads of their own; the reference then follows the drift between them.
 
     The events of speech (SPEECH_STARTED and _STOPPED): it begins with `speech_ms` (10..1000) in a row at a probability
     of `speech_threshold`, and ends with `pause_ms` (10..10000) in a row below `speech_release` (at most the threshold).
@@ -148,6 +151,7 @@ class DuplexConfig:
     wakeup_records: int = 2
     reference: echo.Reference | None = None
     pairs_ms: int = 0
+    two_clocks: bool = False
 
 
 GAPS = (EventKind.CAPTURE_GAP, EventKind.PLAYBACK_GAP)
@@ -183,6 +187,7 @@ def _c_config(config: DuplexConfig) -> Any:
     c.wakeup_records = int(checked("wakeup_records", config.wakeup_records, 1, 100))
     c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
     c.ramp_ms = int(checked("barge_in.ramp_ms", config.barge_in.ramp_ms, 10, 1000))
+    c.two_clocks = config.two_clocks
     echo.fill_reference(c.reference, config.reference, (c.capture_rate_hz, c.capture_channels, c.sample))
     c.pairs_ms = int(checked("pairs_ms", config.pairs_ms, 100, 10000)) if config.pairs_ms else 0
     fill_hearing(c.hearing, config.hearing)
@@ -398,7 +403,9 @@ class Duplex:
         return read_hearing_stats(self.pointer)
 
     def reference_stats(self) -> echo.ReferenceStats | None:
-        """One snapshot of the echo reference; None where there is none. Any thread."""
+        """One snapshot of the echo reference; None where there is none, or where it is what this side plays and one
+        callback has both halves. Any thread.
+        """
         return echo.read_reference_stats(self.pointer)
 
     def read_pairs(self) -> NDArray[Any]:

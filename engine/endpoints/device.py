@@ -150,7 +150,7 @@ class Device:
             playback_channels=playback.playback_channels,
             capture_channel=self.wishes.microphone_channel or 0,
             sample=capture.sample,
-            max_block=9600,
+            max_block=max(capture.block, playback.block, 1),
             send_format=settings.send_format,
             receive_format=settings.receive_format,
             queue_s=settings.queue_s,
@@ -160,6 +160,7 @@ class Device:
             wakeup_descriptor=descriptor,
             reference=self._reference(plans),
             pairs_ms=self._pairs_ms,
+            two_clocks=playback.direction != "both",
         )
 
     def _reference(self, plans: Sequence[StreamPlan]) -> Reference | None:

@@ -373,7 +373,9 @@ class DeviceSound:
             queue.interrupt()
             self.duplex.report(AudioEvent(EventKind.CONFIRMED, queue.newest, position))
             self._tell(DeviceEvent("silenced", f"the reply was cut off, nobody could hear it for {away:.1f} s", away))
-        self.duplex.playback(min(self.duplex.config.playback_rate // 10, self.duplex.config.max_block))
+        left = int(WATCH_S * self.duplex.config.playback_rate)
+        while left > 0:
+            left -= len(self.duplex.playback(min(left, self.duplex.config.max_block)))
 
 
 def _sleep_clock() -> float:

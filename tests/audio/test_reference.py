@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.audio import DeviceCallback, Duplex, DuplexConfig, Reference
+from engine.audio import DeviceCallback, Duplex, DuplexConfig, Reference, Resampler
 from engine.errors import ConfigError
 
 
 def noise(frames: int, channels: int = 1) -> Any:
     made = np.random.default_rng(3).integers(-20000, 20000, (frames, channels), dtype=np.int16)
     return made if channels > 1 else made[:, 0]
+
+
+HOP = 240
 
 
 def test_a_channel_stands_beside_the_microphone_to_the_sample() -> None:
@@ -64,6 +67,24 @@ def test_without_a_reference_there_is_nothing() -> None:
         duplex.hear_reference(np.zeros(480, np.int16))
     with pytest.raises(ConfigError, match="a duplex that has one"):
         DeviceCallback(duplex, "reference")
+
+
+@pytest.mark.parametrize("rate", [48000, 44100, 16000, 24000])
+def test_what_is_played_stands_beside_what_is_heard(rate: int) -> None:
+    block = rate // 100
+    duplex = Duplex(DuplexConfig(capture_rate=rate, playback_rate=rate, max_block=block, pairs_ms=3000))
+    reply = np.random.default_rng(8).integers(-8000, 8000, 24000).astype(np.int16)
+    duplex.queue.push("item", 0, reply.tobytes(), duplex.queue.open())
+    duplex.set_volume(0.5)
+    duplex.set_mute(True)
+    out = np.concatenate([duplex.process(np.ones(block, np.int16)) for _ in range(110)])
+    pairs = duplex.read_pairs()
+    assert not pairs["microphone"].any(), "nobody hears a muted microphone"
+    beside = pairs["reference"].ravel()
+    assert not beside[:HOP].any()
+    played = Resampler(HOP * 100, rate).process(beside[HOP:])
+    assert np.abs(played * 32768 - out[: len(played)]).max() <= 1, "before the device's rate"
+    assert np.abs(beside[3 * HOP :]).max() * 32768 == pytest.approx(4000, rel=0.01), "after the volume"
 
 
 @pytest.mark.parametrize(
