@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import SUPPRESS, Action, ArgumentParser
 from typing import NoReturn
 
+from engine.cli.servelog import log_options
+
 
 class NoKey(Action):
     """Refuses --key without repeating what follows it."""
@@ -84,6 +86,11 @@ def serve_options(to: ArgumentParser) -> None:
         metavar="ORIGIN",
         help="pages of there may use it, such as https://app.example.com; may be repeated; * with keys (default: none)",
     )
+    doors.add_argument(
+        "--keys-file",
+        metavar="FILE",
+        help="API keys, one a line: KEY, NAME KEY, or NAME sha256:DIGEST; else BARGEIN_API_KEYS; SIGHUP reads it again",
+    )
     doors.add_argument("--sessions-per-key", type=int, metavar="N", default=16, help="at a time (default: 16)")
     to.add_argument("--beta", action="store_true", default=None, help="serve clients of the older dialect, too")
     to.add_argument(
@@ -93,6 +100,7 @@ def serve_options(to: ArgumentParser) -> None:
         metavar="HOST[:PORT]",
         help="sessions may use MCP servers there (extra mcp); may be repeated (default: none)",
     )
+    log_options(to)
     traces = to.add_argument_group("traces of every session: spans of its turns, speech and tools")
     traces.add_argument("--trace-file", metavar="FILE", help="append them to this file, a line of JSON each")
     traces.add_argument("--trace-otel", action="store_true", help="give them to OpenTelemetry (extra `tracing`)")

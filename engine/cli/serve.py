@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 from argparse import Namespace
 from contextlib import suppress
 from typing import Any
 
 from engine import server
+from engine.cli.main import say
+from engine.cli.servelog import session_lines
 from engine.errors import ConfigError
 from engine.server.recognisers import Recogniser
 from engine.server.traces import OpenTelemetryTrace, Trace, TraceFile
 from engine.server.voices import Voice
+from engine.server.web.keys import KeyRing
 
 
 async def run(options: Namespace) -> int:
@@ -25,8 +29,10 @@ async def run(options: Namespace) -> int:
         if getattr(options, name) is not None
     }
     mcp = server.McpOptions(allow=options.mcp_allow)
+    watchers = () if options.log == "none" else (server.SessionLog(words=options.log_words),)
+    credentials = server.Credentials(server.key_ring(options.keys_file))
     traces = {"trace": _trace(options), "trace_all": True, "trace_words": options.trace_words}
-    settings = server.ServerOptions(**chosen, **traces, mcp=mcp)
+    settings = server.ServerOptions(**chosen, **traces, mcp=mcp, watchers=watchers)
     brain = server.responder(options.responder)
     recogniser, voice = _speech(options.speech)
     access = server.Access(
@@ -34,7 +40,7 @@ async def run(options: Namespace) -> int:
         origins=tuple(options.allow_origin),
         sessions_per_key=options.sessions_per_key,
     )
-    with suppress(asyncio.CancelledError):  # a signal is how this command ends
+    with session_lines(options.log), suppress(asyncio.CancelledError):  # a signal is how this command ends
         async with server.serve(
             options.host,
             options.port,
@@ -43,13 +49,30 @@ async def run(options: Namespace) -> int:
             recogniser=recogniser,
             voice=voice,
             access=access,
+            credentials=credentials,
             front=options.front,
         ) as running:
+            _reload_on_hangup(credentials.ring)
             gc.collect()
             gc.freeze()  # half of what a collection would look at, with a hundred sessions, is modules that stay
             print(f"listening on {running.url}", flush=True)
             await asyncio.get_running_loop().create_future()
     return 0
+
+
+def _reload_on_hangup(ring: KeyRing) -> None:
+    """SIGHUP reads the file of keys again; without one it ends the program, as it always does."""
+
+    def reload() -> None:
+        try:
+            ring.reload()
+        except ConfigError as error:
+            say(f"{error}; the keys stay as they were")
+        else:
+            say(f"the keys were read again: {len(ring.current)}")
+
+    if ring.reloadable:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
 def _speech(path: str | None) -> tuple[Recogniser | None, Voice | None]:

@@ -39,9 +39,7 @@ from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.readiness import Readiness, unavailable
 from engine.server.recognisers.base import Recogniser
-from engine.server.responders.base import PerSession, Responder, SessionInfo
-from engine.server.responders.base import ears_of as ears_of  # noqa: PLC0414
-from engine.server.responders.base import voice_of as voice_of  # noqa: PLC0414
+from engine.server.responders.base import PerSession, Responder, SessionInfo, ears_of, voice_of
 from engine.server.start import Start, begun, defaults
 from engine.server.state import SessionState
 from engine.server.tracing import Tracing, traced

@@ -25,9 +25,10 @@ from engine.server.options import ServerOptions
 from engine.server.recognisers import Recogniser
 from engine.server.responders import Responder
 from engine.server.voices import Voice
-from engine.server.web.access import Access, Credentials, check_bind, is_wildcard
+from engine.server.web.access import Access, check_bind, is_wildcard
 from engine.server.web.app import App, made
 from engine.server.web.asked import PATH
+from engine.server.web.credentials import Credentials
 from engine.server.web.site import Site
 from engine.server.web.sockets import Sockets
 
@@ -50,6 +51,7 @@ class Server:
         self.site = site
         self.front = chosen_front(front)
         """`asgi`, or `bare`, which answers GET only."""
+        site.takes_bodies = self.front != "bare"
         self.url = ""
         """The WebSocket's."""
         self.base_url = ""

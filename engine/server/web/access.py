@@ -12,10 +12,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from typing import Protocol
 
 from engine.errors import ConfigError
-from engine.server.web.credentials import NOBODY, Identity
 from engine.server.web.messages import Answer, Headers, Request, refusal
 from engine.service import is_loopback
 
@@ -24,27 +22,6 @@ MOST_LISTED = 64
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252})")
 _TOKENS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{0,2000}")
-
-
-class Credentials(Protocol):
-    """Knows the keys."""
-
-    @property
-    def keys(self) -> bool:
-        """Whether there are any; a server without is for this machine only."""
-
-    def identify(self, request: Request, now: float) -> Identity | Answer:
-        """Who sent this, or the answer (401) for somebody who is not known. `now` is wall time in seconds."""
-
-
-class Keyless:
-    """No keys: everybody who comes through the door is welcome."""
-
-    keys = False
-
-    def identify(self, request: Request, now: float) -> Identity | Answer:  # noqa: ARG002
-        """See `Credentials`."""
-        return NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +179,6 @@ def _remedy(hosts: Sequence[str]) -> str:
 
 __all__ = [
     "Access",
-    "Credentials",
-    "Keyless",
     "check_bind",
     "offered",
     "split_host",

@@ -19,9 +19,10 @@ from engine.server.input_audio import SpeechDetector
 from engine.server.options import ServerOptions
 from engine.server.recognisers import Recogniser
 from engine.server.responders import Echo, Responder
-from engine.server.session import ears_of, voice_of
+from engine.server.responders.base import ears_of, voice_of
 from engine.server.voices import Voice, best_voice
-from engine.server.web.access import Access, Credentials
+from engine.server.web.access import Access
+from engine.server.web.credentials import Credentials
 from engine.server.web.head import headers_of, too_slow
 from engine.server.web.messages import Answer, Request
 from engine.server.web.routes import Route

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 from engine.errors import ProtocolError
 from engine.realtime import problems
+from engine.server.start import TRANSLATION_MODEL, Start
 
 PATH = "/v1/realtime"
 TRANSLATIONS_PATH = f"{PATH}/translations"
 SOCKET_PATHS = (PATH, TRANSLATIONS_PATH)
-TRANSLATION_MODEL = "gpt-realtime-translate"
 BETA = "realtime=v1"
 """Value of the header OpenAI-Beta that asks for the older dialect."""
 
@@ -35,14 +35,18 @@ def asks_for_beta(headers: Sequence[str]) -> bool:
     return any(BETA in (part.strip() for part in header.split(",")) for header in headers)
 
 
-def dismissal(path: str, query: str, *, wants_beta: bool, beta: bool) -> Dismissal | None:
-    """Why a client that may come in gets no session all the same: for what it asks is not spoken here, or not any
-    more. `beta` is whether the older dialect is served.
+def dismissal(path: str, query: str, start: Start | None = None, *, wants_beta: bool, beta: bool) -> Dismissal | None:
+    """Why a client that may come in gets no session all the same: for what it asks is not spoken here, not any more,
+    or not what its client secret opens (`start`). `beta` is whether the older dialect is served.
     """
     if path == TRANSLATIONS_PATH or model_of(query) == TRANSLATION_MODEL:
         return Dismissal(problems.no_translation())
     if transcription_of(query) and model_of(query) is not None:
         return Dismissal(problems.no_model_to_transcribe())
+    if start is not None:
+        conflict = start.conflict(model=model_of(query), transcription=transcription_of(query))
+        if conflict is not None:
+            return Dismissal(conflict)
     if wants_beta and not beta:
         return Dismissal(problems.beta_is_gone())
     return None

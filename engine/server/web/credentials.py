@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.server.web.keys import KeyRing, Keys, digest_of
 from engine.server.web.messages import Answer, Request, refusal
-from engine.server.web.registry import Entry, Registry
+from engine.server.web.registry import Entry, MemoryRegistry, Registry
 
 PREFIX = "ek_"
 SUBPROTOCOL = "openai-insecure-api-key."
@@ -38,9 +38,10 @@ NOBODY = Identity("nobody")
 class Credentials:
     """The keys and client secrets of a server."""
 
-    def __init__(self, ring: KeyRing, registry: Registry) -> None:
-        self.ring = ring
-        self.registry = registry
+    def __init__(self, ring: KeyRing | None = None, registry: Registry | None = None) -> None:
+        self.ring = ring or KeyRing()
+        """The keys; without one, none: everybody who comes through the door is welcome."""
+        self.registry = registry or MemoryRegistry()
 
     @property
     def keys(self) -> bool:

@@ -75,6 +75,11 @@ class KeyRing:
     def __repr__(self) -> str:
         return f"KeyRing({len(self.current)} keys)"
 
+    @property
+    def reloadable(self) -> bool:
+        """Whether there is a file."""
+        return self._file is not None
+
     def reload(self) -> None:
         """Read the file again. Raises ConfigError, and keeps the keys there are, when it cannot be used or is empty:
         a server with keys never comes to be one without. Without a file nothing happens.
@@ -116,8 +121,8 @@ def read_file(path: Path) -> Keys:
             _check(f"keys file {path}, line {number}", *entries[-1])
     if not entries:
         raise ConfigError(f"keys file {path}: there is no key in it")
-    if mode & (stat.S_IRWXG | stat.S_IRWXO) and not all(_DIGEST.fullmatch(key) for _, key in entries):
-        _log.warning("keys file %s can be read by others: chmod 600 it, or give digests (sha256:...)", path)
+    if mode & stat.S_IRWXO and not all(_DIGEST.fullmatch(key) for _, key in entries):
+        _log.warning("keys file %s can be read by everybody: chmod 600 it, or give digests (sha256:...)", path)
     return _keys(f"keys file {path}", entries)
 
 

@@ -38,7 +38,7 @@ REFUSALS = (
     "forbidden",
     "rate_limit_exceeded",
     "server_full",
-    "draining",
+    "server_closing",
     "client_secrets_exhausted",
 )
 OTHER = "other"

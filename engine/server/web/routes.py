@@ -10,13 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from engine.server.web.credentials import Identity
-from engine.server.web.messages import Answer, Request, json_answer, refusal
-
-if TYPE_CHECKING:
-    from engine.server.web.site import Site
+from engine.server.web.messages import Answer, Request, refusal
 
 Handler = Callable[[Request, Identity], Answer]
 
@@ -71,6 +67,11 @@ class Routes:
         allowed = ", ".join(self.methods(request.path))
         return refusal(405, f"Use {allowed} here.", code="method_not_allowed", headers=(("allow", allowed),))
 
+    def lines(self) -> list[str]:
+        """All that there is, as `METHOD /path`."""
+        tables = [*self._exact.items(), *((f"{path}*", table) for path, table in self._below.items())]
+        return sorted(f"{method} {path}" for path, table in tables for method in table)
+
     def methods(self, path: str) -> list[str]:
         """The methods that a path answers; empty where there is nothing."""
         found = self._at(path)
@@ -83,19 +84,4 @@ class Routes:
         return self._below[max(below, key=len)] if below else {}
 
 
-def standard(site: Site) -> Routes:
-    """What every server answers."""
-    return Routes(
-        [
-            Route("GET", "/healthz", lambda _request, _who: _health(site), who=OPEN),
-        ]
-    )
-
-
-def _health(site: Site) -> Answer:
-    """For whoever spreads load: 200 while new sessions are taken, 503 from the beginning of the end on."""
-    state = {"status": "draining" if site.draining else "ok", "sessions": site.sessions}
-    return json_answer(503 if site.draining else 200, state)
-
-
-__all__ = ["BODY_BYTES", "KEYS", "OPEN", "SECRETS", "Handler", "Route", "Routes", "standard"]
+__all__ = ["BODY_BYTES", "KEYS", "OPEN", "SECRETS", "Handler", "Route", "Routes"]

@@ -16,30 +16,36 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from engine.errors import ConnectionLost, ProtocolError
 from engine.realtime import events as ev
 from engine.realtime import problems, wire
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
+from engine.server.mcp.side import rules_of
 from engine.server.options import ServerOptions
 from engine.server.readiness import Readiness
 from engine.server.recognisers import Recogniser
 from engine.server.responders import Responder
 from engine.server.session import serve_connection
 from engine.server.voices import Voice
-from engine.server.web.access import Access, Credentials, Keyless, offered
+from engine.server.web.access import Access, offered
 from engine.server.web.asked import PATH, SOCKET_PATHS, Dismissal, asks_for_beta, dismissal, model_of, transcription_of
 from engine.server.web.client_secrets import start_of
-from engine.server.web.credentials import NOBODY, Identity
+from engine.server.web.credentials import NOBODY, Credentials, Identity
 from engine.server.web.messages import Answer, Headers, Request, refusal
-from engine.server.web.routes import SECRETS, Route, Routes, standard
+from engine.server.web.metrics import Metrics
+from engine.server.web.routes import SECRETS, Route, Routes
+from engine.server.web.standard import standard
 from engine.transport import Connection
 
 MAX_MESSAGE = 15 * 2**20 * 4 // 3 + 2**16
 """Bytes of the largest message taken: 15 MiB of audio in base64, and its JSON. A larger one closes with 1009."""
 SUBPROTOCOL = "realtime"
 GOING_AWAY = 1001
+REFUSING = frozenset({401, 403, 429, 503})
+"""Answers that count as refused: somebody is not let in."""
 RETRY_S = "1"
 _RETRY: Headers = (("retry-after", RETRY_S),)
 
@@ -80,18 +86,25 @@ class Site:
         self.responder = responder
         self.voice = voice
         self.recogniser = recogniser
-        self.options = options
+        self.metrics = Metrics()
+        """Figures of all that happens here, for GET /metrics."""
+        self.options = replace(options, watchers=(*options.watchers, self.metrics))
         self.access = access or Access()
-        self.credentials: Credentials = credentials or Keyless()
+        self.credentials = credentials or Credentials()
         self.access.check(self.credentials.keys)
         self.sessions = 0
         """Sessions open now."""
         self.draining = False
         """Whether the end has begun: who is here may finish, nobody else comes in."""
+        self.rules = rules_of(responder, options.mcp)
+        """MCP servers that sessions may name."""
+        self.now = now
+        """Wall time, in Unix seconds."""
+        self.takes_bodies = True
+        """Whether the front carries requests with bodies."""
         self.routes: Routes = standard(self)
         self._detector = detector
         self._rng = rng
-        self._now = now
         self._of_owner: Counter[str] = Counter()  # only owners with a session: at most max_sessions
         self._empty = asyncio.Event()
         self._empty.set()
@@ -102,6 +115,7 @@ class Site:
     def begin(self) -> None:
         """Load what has to be loaded, from now on."""
         self._readiness.begin()
+        self.metrics.watch_loop()
 
     async def drain(self, seconds: float) -> None:
         """Let nobody in any more, and return when the last session has ended, or after so many seconds."""
@@ -118,6 +132,7 @@ class Site:
     async def close(self) -> None:
         """Put away what was loaded; the sessions have ended. Twice is allowed."""
         self.stop()
+        self.metrics.stop()
         await self._readiness.close()
 
     # ---- HTTP
@@ -133,7 +148,7 @@ class Site:
         """The route of a request that may be made, judged by its head alone; or the answer it gets at once."""
         refused = self.access.refused(request, self.credentials.keys)
         if refused is not None:
-            return refused
+            return self._counted(refused)
         found = self._routed(request)
         return self._shared(request, found) if isinstance(found, Answer) else found
 
@@ -148,6 +163,9 @@ class Site:
             return found
         if self.draining and found.method != "GET":
             return _going()
+        who = self._identified(request, found.who)  # before its body: nobody reads one for a stranger
+        if isinstance(who, Answer):
+            return who
         return found if (problem := body_problem(found, request)) is None else problem
 
     def run(self, route: Route, request: Request) -> Answer:
@@ -161,12 +179,18 @@ class Site:
     def _identified(self, request: Request, kinds: frozenset[str] | None) -> Identity | Answer:
         if kinds is None:
             return NOBODY
-        who = self.credentials.identify(request, self._now())
+        who = self.credentials.identify(request, self.now())
         if isinstance(who, Answer) or who.kind in kinds:
             return who
         return refusal(403, "A client secret may not do this: use an API key.", code="insufficient_permissions")
 
+    def _counted(self, answer: Answer) -> Answer:
+        if answer.status in REFUSING:
+            self.metrics.refused(answer)
+        return answer
+
     def _shared(self, request: Request, answer: Answer) -> Answer:
+        self._counted(answer)
         shared = self.access.shares(request)
         return Answer(answer.status, answer.body, answer.type, answer.headers + shared) if shared else answer
 
@@ -174,6 +198,10 @@ class Site:
 
     def admit(self, request: Request) -> Place | Answer:
         """A place for the session that a WebSocket asks for, or why there is none, to be said before the upgrade."""
+        place = self._admit(request)
+        return self._counted(place) if isinstance(place, Answer) else place
+
+    def _admit(self, request: Request) -> Place | Answer:
         refused = self.access.refused(request, self.credentials.keys)
         if refused is not None:
             return refused
@@ -211,9 +239,9 @@ class Site:
     async def hold(self, connection: Connection, place: Place) -> None:
         """The whole session over an accepted WebSocket; afterwards the connection is closed and the place is free."""
         request = place.request
-        wants_beta = asks_for_beta(request.all("openai-beta"))
+        wants_beta, start = asks_for_beta(request.all("openai-beta")), start_of(place.identity)
         try:
-            dismissed = dismissal(request.path, request.query, wants_beta=wants_beta, beta=self.options.beta)
+            dismissed = dismissal(request.path, request.query, start, wants_beta=wants_beta, beta=self.options.beta)
             if dismissed is not None:
                 await _dismiss(connection, dismissed)
                 return
@@ -229,7 +257,8 @@ class Site:
                 recogniser=self.recogniser,
                 readiness=self._readiness,
                 beta=wants_beta,
-                start=start_of(place.identity),
+                start=start,
+                owner=place.identity.owner,
             )
         except ProtocolError as problem:  # what a client secret attached is not taken any more
             await _dismiss(connection, Dismissal(problem))
