@@ -70,17 +70,46 @@ static void doubt(rt_echo_filter *f, float share)
     }
 }
 
+/* Hops by which the reference is older now. */
+static int look_at(rt_echo_filter *f, int hops)
+{
+    hops = hops < 0 ? 0 : hops > RT_ECHO_FARTHEST ? RT_ECHO_FARTHEST : hops;
+    int moved = hops - (int)(f->lag / RT_HOP);
+    f->lag = (uint32_t)hops * RT_HOP;
+    if (moved != 0)
+        for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
+            to_spectrum(f, frame_of(f, p * RT_ECHO_BLOCK), heard_by(f, p));
+    return moved;
+}
+
 void rt_echo_filter_move(rt_echo_filter *f, int hops) RT_NONBLOCKING
 {
     uint64_t mode = rt_ftz_begin();
-    hops = hops < 0 ? 0 : hops > RT_ECHO_FARTHEST ? RT_ECHO_FARTHEST : hops;
-    if ((uint32_t)hops * RT_HOP != f->lag) {
-        f->lag = (uint32_t)hops * RT_HOP;
-        for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
-            to_spectrum(f, frame_of(f, p * RT_ECHO_BLOCK), heard_by(f, p));
-        if (f->met == MEETING)
-            doubt(f, 0.5f);
+    if (look_at(f, hops) != 0 && f->met == MEETING)
+        doubt(f, 0.5f);
+    rt_ftz_end(mode);
+}
+
+/* One partition from another that is `by` further on; beyond the ends there is nothing, and less and less to learn. */
+static void fetch(rt_echo_filter *f, int to, int by)
+{
+    int from = to + by, end = from < 0 ? 0 : RT_ECHO_PARTS - 1;
+    if (from >= 0 && from < RT_ECHO_PARTS) {
+        f->taps[to] = f->taps[from];
+        memcpy(f->unsure[to], f->unsure[from], sizeof f->unsure[to]);
+        return;
     }
+    memset(&f->taps[to], 0, sizeof f->taps[to]);
+    for (uint32_t k = 0; k < RT_ECHO_ROW; k++)
+        f->unsure[to][k] = FALLS * f->unsure[end][k];
+}
+
+void rt_echo_filter_shift(rt_echo_filter *f, int hops) RT_NONBLOCKING
+{
+    uint64_t mode = rt_ftz_begin();
+    int by = look_at(f, hops) * (RT_HOP / RT_ECHO_BLOCK);
+    for (int i = 0; by != 0 && i < RT_ECHO_PARTS; i++)
+        fetch(f, by > 0 ? i : RT_ECHO_PARTS - 1 - i, by);
     rt_ftz_end(mode);
 }
 

@@ -1,11 +1,20 @@
 #include "echo_linear.h"
 
+#include "ftz.h"
+
 #include <string.h>
+
+#define KEEPS 0.85f      /* per hop */
+#define LEAST 1e-7f      /* power of an estimate that says anything, of a sum of 240 squares */
+#define RIGHT_FROM 0.6f
+#define RIGHT_TO 1.6f
 
 size_t rt_echo_linear_size(void) { return RT_ALIGN64(sizeof(rt_echo_linear)); }
 
 int rt_echo_linear_init(rt_echo_linear *l)
 {
+    l->moved = 0;
+    l->both = l->echo = 0.0f;
     rt_echo_delay_init(&l->delay);
     return rt_echo_filter_init(&l->filter);
 }
@@ -14,13 +23,47 @@ void rt_echo_linear_reset(rt_echo_linear *l)
 {
     rt_echo_delay_reset(&l->delay);
     rt_echo_filter_reset(&l->filter);
+    l->moved = 0;
+    l->both = l->echo = 0.0f;
+}
+
+/* Whether what is estimated is in the microphone, others there or not. */
+static int right(const rt_echo_linear *l)
+{
+    return l->echo > LEAST && l->both > RIGHT_FROM * l->echo && l->both < RIGHT_TO * l->echo;
+}
+
+static void place(rt_echo_linear *l, int before)
+{
+    int lag = rt_echo_delay_lag(&l->delay), by = lag - before;
+    l->moved = before < 0 || by > RT_ECHO_LEAD || by < -RT_ECHO_LEAD || !right(l);
+    if (l->moved)
+        rt_echo_filter_move(&l->filter, lag - RT_ECHO_LEAD);
+    else
+        rt_echo_filter_shift(&l->filter, lag - RT_ECHO_LEAD);
+}
+
+static void compare(rt_echo_linear *l, const float *left, const float *echo)
+{
+    float both = 0.0f, own = 0.0f;
+    for (uint32_t i = 0; i < RT_HOP; i++) {
+        both += left[i] * echo[i];
+        own += echo[i] * echo[i];
+    }
+    uint64_t mode = rt_ftz_begin();
+    l->both = KEEPS * l->both + both + own;
+    l->echo = KEEPS * l->echo + own;
+    rt_ftz_end(mode);
 }
 
 void rt_echo_linear_process(rt_echo_linear *l, const float *reference, const float *microphone, float *left, float *echo, float *aligned) RT_NONBLOCKING
 {
+    int before = rt_echo_delay_lag(&l->delay);
+    l->moved = 0;
     if (rt_echo_delay_process(&l->delay, microphone, reference))
-        rt_echo_filter_move(&l->filter, rt_echo_delay_lag(&l->delay) - RT_ECHO_LEAD);
+        place(l, before);
     rt_echo_filter_process(&l->filter, reference, microphone, left, echo);
+    compare(l, left, echo);
     int lag = rt_echo_delay_lag(&l->delay);
     uint32_t ago = (lag < 1 ? 0 : (uint32_t)lag - 1) * RT_HOP;
     memcpy(aligned, l->filter.past + RT_ECHO_PAST - RT_HOP - ago, RT_HOP * sizeof *aligned);

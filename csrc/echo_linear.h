@@ -2,7 +2,8 @@
  *
  * Mono float at RT_RATE in hops of RT_HOP samples, reference and microphone of one clock. Out come what is left, the estimated echo (their sum is
  * the microphone), and the reference as old as the echo in the microphone is, less one hop, for those who compare them by eye: echo_features. While
- * no delay is known the filter looks for an echo of up to 180 ms. All this is also what the near-end network is trained on, hop by hop.
+ * no delay is known the filter looks for an echo of up to 180 ms. A delay that moves by up to 30 ms while the filter is still right is drift: the
+ * taps move with it, and nothing is lost. All this is also what the near-end network is trained on, hop by hop.
  *
  * No delay. One flat struct (about 240 kB), one stream, one thread. Work: that of both blocks.
  */
@@ -32,6 +33,8 @@ uint32_t rt_echo_linear_latency(const rt_echo_linear *l); /* samples: 0 */
 struct rt_echo_linear {
     rt_echo_delay delay;
     rt_echo_filter filter;
+    float both, echo; /* of microphone and estimate, of the estimate alone, over 60 ms */
+    int moved; /* the delay changed, or was found, in the last hop, and it was no drift */
 };
 
 #endif

@@ -13,11 +13,14 @@
 #include "conceal.h"
 #include "denoise.h"
 #include "duplex.h"
+#include "echo.h"
 #include "echo_delay.h"
 #include "echo_features.h"
 #include "echo_filter.h"
 #include "echo_linear.h"
+#include "echo_near.h"
 #include "echo_net.h"
+#include "echo_suppress.h"
 #include "highpass.h"
 #include "jitter.h"
 #include "volume.h"
@@ -96,6 +99,18 @@ static const floats echo_features_floats[] = {
     FLOATS(rt_echo_features, left),   FLOATS(rt_echo_features, echo),
 };
 static const floats echo_net_floats[] = {FLOATS(rt_echo_net, first), FLOATS(rt_echo_net, second)};
+static const floats echo_floats[] = {
+    FLOATS(rt_echo, before), FLOATS(rt_echo, after), FLOATS(rt_echo, result.near), FLOATS(rt_echo, result.erle_db),
+    FLOATS(rt_echo, result.delay_ms), FLOATS(rt_echo, result.noise_db),
+};
+static const floats echo_linear_floats[] = {FLOATS(rt_echo_linear, both), FLOATS(rt_echo_linear, echo)};
+static const floats echo_near_floats[] = {FLOATS(rt_echo_near, least)};
+static const floats echo_usual_floats[] = {FLOATS(rt_echo_usual, mean), FLOATS(rt_echo_usual, away)};
+static const floats echo_suppress_floats[] = {
+    FLOATS(rt_echo_suppress, config.open_at), FLOATS(rt_echo_suppress, config.close_at), FLOATS(rt_echo_suppress, window),
+    FLOATS(rt_echo_suppress, noise_scale),    FLOATS(rt_echo_suppress, noise),           FLOATS(rt_echo_suppress, smooth),
+    FLOATS(rt_echo_suppress, present),        FLOATS(rt_echo_suppress, room),            FLOATS(rt_echo_suppress, tail),
+};
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
     FLOATS(rt_delays, target_us), FLOATS(rt_delays, drift), FLOATS(rt_delays, jitter_ms),
@@ -211,6 +226,18 @@ static inline uint32_t scan_hearing(rt_hearing *h)
         found += SCAN(denoise_floats, at + h->denoise_offset);
     if (h->agc_offset != 0)
         found += SCAN(agc_floats, at + h->agc_offset) + SCAN(volume_floats, &((rt_agc *)(void *)(at + h->agc_offset))->limiter);
+    return found;
+}
+
+static inline uint32_t scan_echo(const rt_echo *e)
+{
+    const rt_echo_filter *filter = &e->linear.filter;
+    uint32_t found = SCAN(echo_floats, e) + SCAN(echo_linear_floats, &e->linear) + SCAN(echo_delay_floats, &e->linear.delay) + SCAN(echo_filter_floats, filter) +
+                     SCAN(echo_features_floats, &e->features) + SCAN(echo_near_floats, &e->near) + SCAN(echo_net_floats, &e->net) + SCAN(echo_suppress_floats, &e->suppress);
+    for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
+        found += SCAN(echo_spectrum_floats, &filter->heard[p]) + SCAN(echo_spectrum_floats, &filter->taps[p]);
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        found += SCAN(echo_usual_floats, &e->near.rest[b]) + SCAN(echo_usual_floats, &e->near.loud[b]);
     return found;
 }
 

@@ -154,6 +154,26 @@ static void goes_on_after_a_jump(void)
     free(f);
 }
 
+/* Clocks drifted, the room is the same: what was learnt is not lost for a moment. */
+static void goes_on_while_it_shifts(void)
+{
+    build(2400);
+    memcpy(microphone, echo, sizeof echo);
+    rt_echo_filter *f = check_memory(rt_echo_filter_size());
+    rt_echo_filter_init(f);
+    rt_echo_filter_move(f, 7);
+    for (uint32_t i = 0; i < LENGTH; i += RT_HOP) {
+        if (i >= 8 * RT_RATE && i % 4800 == 0)
+            rt_echo_filter_shift(f, i % 9600 == 0 ? 6 : 8);
+        rt_echo_filter_process(f, reference + i, microphone + i, left + i, taken + i);
+    }
+    CHECK(gained() > 24);
+    rt_echo_filter_shift(f, 60);
+    rt_echo_filter_shift(f, -60);
+    CHECK_EQUAL(f->lag, 0);
+    free(f);
+}
+
 static void survives_what_is_no_sound(void)
 {
     build(2400);
@@ -186,6 +206,7 @@ int main(void)
     takes_the_echo_away();
     leaves_what_is_no_echo();
     goes_on_after_a_jump();
+    goes_on_while_it_shifts();
     survives_what_is_no_sound();
     return CHECK_DONE();
 }

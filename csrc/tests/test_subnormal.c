@@ -59,27 +59,16 @@ static void check_stretch(float rate, int fades)
 
 static void check_echo(int fades)
 {
-    rt_echo_linear *linear = check_memory(rt_echo_linear_size());
-    rt_echo_features *features = check_memory(rt_echo_features_size());
-    rt_echo_net *net = check_memory(rt_echo_net_size());
-    float left[RT_HOP], echo[RT_HOP], aligned[RT_HOP], seen[RT_ECHO_FEATURES], gains[RT_ECHO_BANDS];
-    rt_echo_net_init(net);
-    rt_echo_linear_init(linear);
-    rt_echo_features_init(features);
+    rt_echo *echo = check_memory(rt_echo_size());
+    rt_echo_config config = {RT_ECHO_CANCEL, fades, (uint32_t)fades};
+    rt_echo_result result;
+    CHECK_EQUAL(rt_echo_init(echo, &config), RT_OK);
     for (uint32_t i = 0; i < LOUD + SILENT; i++) {
         const float *hop = hop_of(i, RT_RATE, fades);
-        rt_echo_linear_process(linear, hop, hop, left, echo, aligned);
-        rt_echo_features_process(features, left, echo, aligned, seen);
-        rt_echo_net_process(net, seen, gains);
+        rt_echo_process(echo, hop, hop, out, &result);
     }
-    const rt_echo_filter *filter = &linear->filter;
-    CHECK_EQUAL(SCAN(echo_delay_floats, &linear->delay) + SCAN(echo_filter_floats, filter), 0);
-    CHECK_EQUAL(SCAN(echo_features_floats, features) + SCAN(echo_net_floats, net), 0);
-    for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
-        CHECK_EQUAL(SCAN(echo_spectrum_floats, &filter->heard[p]) + SCAN(echo_spectrum_floats, &filter->taps[p]), 0);
-    free(linear);
-    free(features);
-    free(net);
+    CHECK_EQUAL(scan_echo(echo), 0);
+    free(echo);
 }
 
 static void check_agc(int fades)

@@ -17,6 +17,7 @@ from engine.audio.duplex import (
     Policy,
 )
 from engine.audio.ear import Ear
+from engine.audio.echo import EchoCanceller
 from engine.audio.formats import AudioFormat
 from engine.audio.g711 import alaw_decode, alaw_encode, alaw_to_ulaw, ulaw_decode, ulaw_encode, ulaw_to_alaw
 from engine.audio.hearing import Hearing, HearingStats
@@ -44,6 +45,7 @@ __all__ = [
     "Duplex",
     "DuplexConfig",
     "Ear",
+    "EchoCanceller",
     "EventKind",
     "Gate",
     "GateMode",

@@ -1,0 +1,202 @@
+#include "echo_suppress.h"
+#include "ftz.h"
+
+#include <math.h>
+#include <string.h>
+
+#define PI 3.14159265358979323846
+#define OPEN_FLOOR 0.05f     /* -26 dB */
+#define SHUT 0.003f          /* -50 dB */
+#define AFTER_FLOOR 0.3f     /* -10 dB */
+#define LEAST 1e-12f         /* of a band's power */
+#define EXPECTED 31.6228f    /* 15 dB: SNR of speech where it is present */
+#define FOLLOWS 0.1f         /* share of the newest in the noise, per hop: 100 ms */
+#define SMOOTH 0.9f          /* of the power that lowers it */
+#define BELOW 0.7f           /* of the noise, from which on less is believed */
+
+enum { LEARNING = 8, LAST_LINE = 160 };
+
+size_t rt_echo_suppress_size(void) { return RT_ALIGN64(sizeof(rt_echo_suppress)); }
+
+int rt_echo_suppress_set(rt_echo_suppress *s, const rt_echo_suppress_config *config) RT_NONBLOCKING
+{
+    const rt_echo_suppress_config *c = config;
+    if (!(c->open_at >= 0.0f && c->open_at <= 1.0f && c->close_at >= 0.0f && c->close_at <= c->open_at) || c->open_hops < 1 || c->open_hops > 100 ||
+        c->hold_hops > 100 || c->comfort > 1)
+        return RT_BAD_ARGUMENT;
+    s->config = *c;
+    return RT_OK;
+}
+
+/* Both windows together are a Hann window's halves, 5 ms each, and 1 between them. */
+static void lay_window(rt_echo_suppress *s)
+{
+    double sum = 0.0;
+    uint32_t rise = RT_ECHO_FRAME - RT_ECHO_FALL, begin = RT_ECHO_FRAME - RT_HOP - RT_ECHO_FALL;
+    for (uint32_t i = begin; i < RT_ECHO_FRAME; i++) {
+        double in = i < rise ? sin(0.5 * PI * (i + 0.5) / rise) : cos(0.5 * PI * (i - rise + 0.5) / RT_ECHO_FALL);
+        double up = i < RT_HOP ? sin(0.5 * PI * (i - begin + 0.5) / RT_ECHO_FALL) : i < rise ? 1.0 : in;
+        s->window[i] = (float)(up * up / in);
+        sum += up * up / in * up * up / in / RT_HOP;
+    }
+    s->noise_scale = (float)(RT_HOP * 2.0 / sum * 1.5); /* uniform parts have a third each */
+}
+
+int rt_echo_suppress_init(rt_echo_suppress *s, const rt_echo_suppress_config *config)
+{
+    memset(s, 0, sizeof *s);
+    if (rt_echo_suppress_set(s, config) != RT_OK)
+        return RT_BAD_ARGUMENT;
+    lay_window(s);
+    rt_echo_suppress_reset(s);
+    return RT_OK;
+}
+
+void rt_echo_suppress_reset(rt_echo_suppress *s)
+{
+    memset(s->tail, 0, sizeof s->tail);
+    memset(s->present, 0, sizeof s->present);
+    for (uint32_t b = 0; b < RT_ECHO_NOISES; b++)
+        s->noise[b] = s->smooth[b] = LEAST;
+    s->learnt = s->heard = s->unheard = s->open = 0;
+    s->random = 1;
+    s->room = 0.0f;
+}
+
+/* What a room's power is after a hop of this power in which the loudspeaker and all others were silent, as far as one knows. */
+static float follow(float noise, float power, float *present)
+{
+    float exponent = power / noise * (EXPECTED / (1.0f + EXPECTED));
+    float odds = expf(exponent < 50.0f ? exponent : 50.0f) / (1.0f + EXPECTED), now = odds / (1.0f + odds);
+    *present = 0.9f * *present + 0.1f * now;
+    if (*present > 0.99f && now > 0.99f)
+        now = 0.99f; /* speech for ever is noise that began */
+    return noise + FOLLOWS * (1.0f - now) * (power - noise);
+}
+
+static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, int quiet)
+{
+    float power[RT_ECHO_NOISES], top = 0.0f, all = 0.0f;
+    rt_echo_features_power(seen, RT_ECHO_LEFT, power);
+    for (uint32_t k = LAST_LINE + 1; k < RT_ECHO_LINES; k++)
+        top += seen->re[k] * seen->re[k] + seen->im[k] * seen->im[k];
+    power[RT_ECHO_BANDS] = top / (float)((RT_ECHO_LINES - LAST_LINE - 1) * RT_HOP);
+    for (uint32_t b = 0; b < RT_ECHO_NOISES; b++)
+        all += power[b];
+    if (!(all > LEAST * RT_ECHO_NOISES))
+        return; /* digital silence teaches nothing */
+    for (uint32_t b = 0; b < RT_ECHO_NOISES; b++) {
+        float p = power[b] + LEAST, noise = s->noise[b];
+        s->smooth[b] = s->learnt == 0 ? p : SMOOTH * s->smooth[b] + (1.0f - SMOOTH) * p;
+        if (s->learnt < LEARNING)
+            noise = s->smooth[b];
+        else if (quiet)
+            noise = follow(noise, p, &s->present[b]);
+        else if (s->smooth[b] < BELOW * noise)
+            noise = s->smooth[b] / BELOW;
+        s->noise[b] = noise > LEAST ? noise : LEAST;
+    }
+    s->learnt += s->learnt < LEARNING;
+    s->room = s->noise[RT_ECHO_BANDS] * (RT_ECHO_LINES - LAST_LINE - 1);
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        s->room += s->noise[b] / seen->weight[b];
+    s->room *= 1.0f / RT_HOP;
+}
+
+static float uniform(uint32_t *state)
+{
+    uint32_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    *state = x;
+    return (float)(int32_t)x * (1.0f / 2147483648.0f);
+}
+
+/* What the gains took of the room's noise. */
+static void comfort(rt_echo_suppress *s, const rt_echo_features *seen, const float *gain, float *re, float *im)
+{
+    float root[RT_ECHO_BANDS], level[RT_ECHO_LINES], top = sqrtf(s->noise[RT_ECHO_BANDS]);
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        root[b] = sqrtf(s->noise[b]);
+    rt_echo_features_gain(seen, root, level);
+    for (uint32_t k = 1; k < RT_ECHO_LINES; k++) {
+        float a = (k > LAST_LINE ? top : level[k]) * sqrtf(s->noise_scale * (1.0f - gain[k] * gain[k]));
+        re[k] += a * uniform(&s->random);
+        im[k] += a * uniform(&s->random);
+    }
+}
+
+static void to_sound(rt_echo_suppress *s, const rt_echo_features *seen, const float *gain, float *out)
+{
+    float re[RT_FFT_BINS], im[RT_FFT_BINS], frame[RT_ECHO_FRAME];
+    const uint32_t begin = RT_ECHO_FRAME - RT_HOP - RT_ECHO_FALL;
+    for (uint32_t k = 0; k < RT_ECHO_LINES; k++) {
+        re[k] = seen->re[k] * gain[k];
+        im[k] = seen->im[k] * gain[k];
+    }
+    if (s->config.comfort)
+        comfort(s, seen, gain, re, im);
+    rt_fft_backward(&seen->fft, re, im, frame);
+    for (uint32_t i = 0; i < RT_HOP; i++)
+        out[i] = frame[begin + i] * s->window[begin + i] + (i < RT_ECHO_FALL ? s->tail[i] : 0.0f);
+    for (uint32_t i = 0; i < RT_ECHO_FALL; i++)
+        s->tail[i] = frame[begin + RT_HOP + i] * s->window[begin + RT_HOP + i];
+}
+
+static void decide(rt_echo_suppress *s, float near)
+{
+    s->heard = near >= s->config.open_at ? s->heard + (s->heard < s->config.open_hops) : 0;
+    s->unheard = near >= s->config.close_at ? 0 : s->unheard + (s->unheard <= s->config.hold_hops);
+    if (s->heard >= s->config.open_hops)
+        s->open = 1;
+    else if (s->unheard > s->config.hold_hops)
+        s->open = 0;
+}
+
+static float limited(const rt_echo_suppress *s, float gain, uint32_t silent)
+{
+    float least = silent >= RT_ECHO_CLEAR_HOPS ? 1.0f : silent >= RT_ECHO_TAIL_HOPS ? AFTER_FLOOR : OPEN_FLOOR;
+    if (!s->open && silent < RT_ECHO_TAIL_HOPS)
+        return SHUT;
+    gain = gain > 0.0f ? sqrtf(gain) : 0.0f;
+    return gain > 1.0f ? 1.0f : gain > least ? gain : least;
+}
+
+void rt_echo_suppress_process(rt_echo_suppress *s, const rt_echo_features *seen, const float *gains, float near, uint32_t silent, float *out) RT_NONBLOCKING
+{
+    float limits[RT_ECHO_BANDS], gain[RT_ECHO_LINES];
+    uint64_t mode = rt_ftz_begin();
+    decide(s, near);
+    learn_room(s, seen, silent >= RT_ECHO_TAIL_HOPS && !s->open);
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        limits[b] = limited(s, gains[b], silent);
+    rt_echo_features_gain(seen, limits, gain);
+    to_sound(s, seen, gain, out);
+    rt_ftz_end(mode);
+}
+
+void rt_echo_suppress_pass(rt_echo_suppress *s, const rt_echo_features *seen, float gain, uint32_t silent, float *out) RT_NONBLOCKING
+{
+    float all[RT_ECHO_LINES], one = gain < 0.0f ? SHUT : gain > 1.0f ? 1.0f : gain;
+    uint64_t mode = rt_ftz_begin();
+    s->open = gain >= 0.0f;
+    learn_room(s, seen, silent >= RT_ECHO_TAIL_HOPS);
+    for (uint32_t k = 0; k < RT_ECHO_LINES; k++)
+        all[k] = one;
+    to_sound(s, seen, all, out);
+    rt_ftz_end(mode);
+}
+
+int rt_echo_suppress_open(const rt_echo_suppress *s) RT_NONBLOCKING { return (int)s->open; }
+
+float rt_echo_suppress_noise_db(const rt_echo_suppress *s) RT_NONBLOCKING
+{
+    return s->room > 1e-12f ? 10.0f * log10f(s->room) : -120.0f;
+}
+
+uint32_t rt_echo_suppress_latency(const rt_echo_suppress *s)
+{
+    (void)s;
+    return RT_ECHO_SUPPRESS_DELAY;
+}
