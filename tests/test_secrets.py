@@ -30,10 +30,12 @@ from engine.conversation import Settings
 from engine.errors import ApiError, EngineError, TransportError
 from engine.realtime.types import McpTool, RealtimeSession
 from engine.rest import Client, Verifier, WebhookApp, sign
-from engine.server import ServerOptions, responder
+from engine.server import Credentials, ServerOptions, SessionLog, responder
 from engine.server import serve as serve_embedded
+from engine.server.responders import Script
 from engine.server.traces.file import TraceFile
 from engine.server.voices import ToneVoice
+from engine.server.web.keys import KeyRing, Keys, digest_of
 from tests.cli import servers
 from tests.cli.harness import environment, silence, wav
 from tests.cli.harness import run as run_program
@@ -270,6 +272,60 @@ def test_the_embedded_server(written: Written) -> None:
                         await socket.recv()
 
     run(main())
+
+
+def test_the_embedded_server_with_keys(written: Written, tmp_path: Path) -> None:
+    """Known keys and client secrets, and unknown ones, wherever they can stand; with traces, figures and the log."""
+    keys = Keys({digest_of(KEY): "ours", digest_of(OPAQUE): "theirs"})
+    credentials = Credentials(KeyRing(keys))
+    brain = Script({"mcp": {"shop": {"tools": [{"name": "buy"}]}}, "rules": [], "default": [{"say": "Hm."}]})
+    trace = TraceFile(tmp_path / "trace.jsonl")
+    log = SessionLog(words=True)
+    options = ServerOptions(burst=1000, trace=trace, trace_all=True, trace_words=True, watchers=(log,))
+    secrets: list[str] = []
+
+    async def opened(url: str, key: str, where: str) -> None:
+        protocols = ["realtime", f"openai-insecure-api-key.{key}"] if where == "subprotocol" else None
+        headers = {"authorization": {"Authorization": f"Bearer {key}"}, "api-key": {"api-key": key}}.get(where)
+        quiet = logging.getLogger("the peer")
+        with contextlib.suppress(WebSocketException):
+            async with plain_connect(
+                url,
+                additional_headers=headers,
+                subprotocols=protocols,  # type: ignore[arg-type]
+                logger=quiet,
+            ) as socket:
+                await socket.send(json.dumps({"type": "response.create"}))
+                while (event := json.loads(await socket.recv()))["type"] != "response.done":
+                    written.add(json.dumps(event).replace(str(TOOL["server_url"]), "URL"))
+
+    async def main() -> None:
+        async with serve_embedded(
+            responder=brain, voice=ToneVoice(), options=options, credentials=credentials
+        ) as running:
+            async with Client(KEY, base_url=running.base_url) as rest:
+                secrets.append((await rest.create_client_secret(SESSION)).value)
+                secrets.append((await rest.create_session()).client_secret.value)
+            for key in (KEY, OPAQUE, EPHEMERAL, SUBPROTOCOL, *secrets):
+                for where in ("authorization", "api-key", "subprotocol"):
+                    await opened(running.url, key, where)
+            async with httpx2.AsyncClient(trust_env=False, timeout=None) as http:
+                root = running.base_url.removesuffix("/v1")
+                for path in ("/metrics", "/capabilities", "/v1/models", "/v1/models/x", "/healthz", "/none"):
+                    for key in (KEY, EPHEMERAL, secrets[0], f"{KEY} {OPAQUE}"):
+                        answer = await http.get(root + path, headers={"Authorization": f"Bearer {key}"})
+                        written.add(answer.text, repr(answer.headers))
+                for body in (EVERYTHING, json.dumps({"session": {"type": "realtime", "tools": [TOOL], "x": 1}})):
+                    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+                    answer = await http.post(f"{root}/v1/realtime/client_secrets", content=body, headers=headers)
+                    assert answer.status_code == 400
+                    written.add(answer.text)
+            written.add(running, running.site, credentials, credentials.ring, credentials.registry, options, log)
+
+    run(main())
+    written.add((tmp_path / "trace.jsonl").read_text(encoding="utf-8"))
+    assert any("list_tools shop" in text for text in written.texts)
+    assert len(secrets) == 2 and not [text for text in written.texts for secret in secrets if secret[3:] in text]
 
 
 @pytest.mark.parametrize("way", ["new", "old", "sse"])
