@@ -40,6 +40,7 @@ class Environment:
     drivers: tuple[str, ...] = ()
     url: str = ""
     server: tuple[str, ...] = ()
+    races: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -39,6 +39,11 @@ integration.
 
 """
 
+POINTING = """\
+The key may be anything where the server has none. A session's model is fixed by its address: both packages for agents
+send a model with every update of the session too, and unless it is the same one the whole update is refused, tools and
+voice included."""
+
 
 def record() -> dict[str, Any]:
     """results.json with what has just been run in the place of what was known of those clients."""
@@ -74,7 +79,8 @@ def page(results: dict[str, Any]) -> str:
         cells = [_cell(result["outcomes"], checks) for checks in COLUMNS.values()]
         versions = ", ".join(f"`{version}`" for version in result["versions"])
         lines.append(f"| {versions} | `{name}`, {result['runtime']} | " + " | ".join(cells) + " |")
-    lines += ["", "## Pointing a client here", "", "| Client | Its address | Server |", "| --- | --- | --- |"]
+    lines += ["", "## Pointing a client here", "", POINTING, ""]
+    lines += ["| Client | Its address | Server |", "| --- | --- | --- |"]
     seen = {result["client"]: result for result in results.values()}
     lines += [f"| {title} | `{result['url']}` | `{result['server']}` |" for title, result in seen.items()]
     return HEAD + "\n".join(lines) + "\n"

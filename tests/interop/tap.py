@@ -108,7 +108,8 @@ async def tap(url: str, context: ssl.SSLContext | None = None) -> AsyncIterator[
                 sink.write(data)
                 await sink.drain()
         with suppress(ConnectionError, OSError):
-            sink.close()
+            # What the other side still has to say is waited for, but over TLS, which cannot be closed by halves.
+            sink.write_eof() if sink.can_write_eof() else sink.close()
 
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         recording = Recording()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -24,9 +25,10 @@ BYTES_PER_MS = 48
 DELTAS = ("response.output_audio.delta", "response.audio.delta")
 SAID = [
     "This is the information desk.",
-    "The weather service says light rain, twelve degrees.",
+    'The weather service says "?light rain, twelve degrees"?.',  # a client may send any result as JSON
     "Very well, I will say no more.",
 ]
+"""What is answered, as regular expressions."""
 CLIENTS = [(client, driver) for client in environments().values() for driver in client.drivers]
 
 
@@ -70,8 +72,10 @@ def test_it_comes_to_its_end(talk: Talk) -> None:
 
 
 def test_nothing_is_refused(talk: Talk) -> None:
-    assert [message.event["error"] for message in line(talk).of("server", "error")] == []
-    assert talk.of("error") == []
+    errors = [message.event["error"] for message in line(talk).of("server", "error")]
+    assert [error for error in errors if error["code"] not in talk.client.races] == []
+    assert len(errors) <= len(talk.client.races)
+    assert [told for told in talk.of("error") if not any(code in told["message"] for code in talk.client.races)] == []
 
 
 def test_every_property_is_known(talk: Talk) -> None:
@@ -103,15 +107,15 @@ def test_speech_is_understood(talk: Talk) -> None:
 
 def test_answers_are_spoken(talk: Talk) -> None:
     """Words, and every sample that the server sent."""
-    told = {answer["text"]: answer for answer in talk.of("answer")}
+    told = [answer["text"] for answer in talk.of("answer")]
     for said in SAID:
-        assert said in told
+        assert any(re.fullmatch(said, text) for text in told), told
     responses = [m.event["response"] for m in line(talk).of("server", "response.done")]
-    whole = [sound_of(line(talk), response["id"]) for response in responses if response["status"] == "completed"]
+    sent = [sound_of(line(talk), response["id"]) for response in responses if response["status"] == "completed"]
     heard = {answer["sha256"] for answer in talk.of("answer")}
-    for sound in whole:
-        assert hashlib.sha256(sound).hexdigest() in heard
-    assert sum(1 for sound in whole if len(sound) > 24_000) == len(SAID)
+    whole = {hashlib.sha256(sound).hexdigest() for sound in sent if sound}
+    assert len(whole) >= len(SAID)
+    assert whole <= heard
 
 
 def test_a_tool_is_called_and_its_result_spoken_about(talk: Talk) -> None:
@@ -121,7 +125,7 @@ def test_a_tool_is_called_and_its_result_spoken_about(talk: Talk) -> None:
     outputs = [m.event["item"] for m in recording.of("client", "conversation.item.create")]
     assert [item["call_id"] for item in outputs if item["type"] == "function_call_output"] == calls
     assert len(calls) == 1
-    assert SAID[1] in [answer["text"] for answer in talk.of("answer")]
+    assert any(re.fullmatch(SAID[1], answer["text"]) for answer in talk.of("answer"))
 
 
 def test_an_interruption_leaves_what_was_heard(talk: Talk) -> None:

@@ -42,6 +42,7 @@ SENTENCES = {
 class Talk:
     """A conversation that is over: what the client told its user, and what went over the line."""
 
+    client: Environment
     told: list[dict[str, Any]] = field(default_factory=list)
     lines: list[Recording] = field(default_factory=list)
     complaints: str = ""
@@ -79,7 +80,8 @@ def served(*options: object) -> Iterator[str]:
             raise AssertionError(f"the server does not listen: {process.stderr and process.stderr.read()}")
         process.send_signal(signal.SIGTERM)
         ran = finish(process)
-        assert (ran.code, ran.err) == (0, "")
+        complaints = [line for line in ran.err.splitlines() if not re.match(r"time=\S+ event=", line)]
+        assert (ran.code, complaints) == (0, [])
     finally:
         if process.poll() is None:
             process.kill()
@@ -122,7 +124,7 @@ async def _hold(url: str, client: Environment, driver: str, base: str) -> Talk:
         complaints = err.decode()
         if process.returncode:
             complaints += f"\nended with {process.returncode}"
-        return Talk(told, line.recordings, complaints + "\n".join(line.failures))
+        return Talk(client, told, line.recordings, complaints + "\n".join(line.failures))
 
 
 def _command(client: Environment, driver: str, url: str) -> Sequence[str]:

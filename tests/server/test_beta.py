@@ -7,7 +7,7 @@ import json
 import random
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -30,7 +30,7 @@ from tests.conversation.harness import hold
 from tests.conversation.harness import question as asked_aloud
 from tests.conversation.test_dialects import SESSION, Brain, look_up, types_too
 from tests.server.harness import Says, question, run
-from tests.server.test_websocket import expect, with_server
+from tests.server.test_websocket import BOTH, expect, with_server
 
 HEADERS = {"OpenAI-Beta": "realtime=v1"}
 Message = dict[str, Any]
@@ -361,6 +361,24 @@ def test_what_is_not_served_is_answered_with_a_clear_error(path: str, code: str,
 )
 def test_which_header_asks_for_it(headers: list[str], asked: bool) -> None:
     assert asks_for_beta(headers) is asked
+
+
+@BOTH
+def test_a_page_asks_for_it_by_subprotocol(front: str) -> None:
+    """Which has no other header; where the dialect is not served, such a page gets today's, as it always did."""
+
+    def test(first: str) -> Callable[[Server], Awaitable[None]]:
+        async def asked(server: Server) -> None:
+            offered: Any = ["realtime", "openai-insecure-api-key.sk-none", "openai-beta.realtime-v1"]
+            async with connect(server.url, subprotocols=offered) as client:
+                session = (await expect(client, "session.created"))["session"]
+                assert first in session
+                assert client.subprotocol == "realtime"
+
+        return asked
+
+    with_server(test("modalities"), ServerOptions(beta=True), front=front)
+    with_server(test("output_modalities"), front=front)
 
 
 def test_the_translation_knows_every_name_both_ways() -> None:

@@ -15,6 +15,8 @@ TRANSLATIONS_PATH = f"{PATH}/translations"
 SOCKET_PATHS = (PATH, TRANSLATIONS_PATH)
 BETA = "realtime=v1"
 """Value of the header OpenAI-Beta that asks for the older dialect."""
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+"""What a browser's page offers instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,10 @@ class Dismissal:
         return f"{problems.KIND}.{self.problem.code}"
 
 
-def asks_for_beta(headers: Sequence[str]) -> bool:
-    """Whether one of the OpenAI-Beta headers names the older dialect."""
-    return any(BETA in (part.strip() for part in header.split(",")) for header in headers)
+def asks_for_beta(headers: Sequence[str], protocols: Sequence[str] = ()) -> bool:
+    """Whether one of the OpenAI-Beta headers names the older dialect, or one of the Sec-WebSocket-Protocol headers."""
+    given = (part.strip() for header in (*headers, *protocols) for part in header.split(","))
+    return not {BETA, BETA_SUBPROTOCOL}.isdisjoint(given)
 
 
 def dismissal(path: str, query: str, start: Start | None = None, *, wants_beta: bool, beta: bool) -> Dismissal | None:

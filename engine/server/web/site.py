@@ -239,7 +239,8 @@ class Site:
     async def hold(self, connection: Connection, place: Place) -> None:
         """The whole session over an accepted WebSocket; afterwards the connection is closed and the place is free."""
         request = place.request
-        wants_beta, start = asks_for_beta(request.all("openai-beta")), start_of(place.identity)
+        offers = request.all("sec-websocket-protocol") if self.options.beta else ()
+        wants_beta, start = asks_for_beta(request.all("openai-beta"), offers), start_of(place.identity)
         try:
             dismissed = dismissal(request.path, request.query, start, wants_beta=wants_beta, beta=self.options.beta)
             if dismissed is not None:
