@@ -36,7 +36,7 @@ void rt_echo_delay_reset(rt_echo_delay *d)
     memset(d->agree_im, 0, sizeof d->agree_im);
     memset(d->coherence, 0, sizeof d->coherence);
     d->lag = d->better = -1;
-    d->better_hops = 0;
+    d->better_hops = d->jump = 0;
     d->newest = 0;
 }
 
@@ -90,6 +90,23 @@ static float median(const float *values)
     return sorted[RT_ECHO_LAGS / 2];
 }
 
+/* Samples by which the room's answer lies later in one lag than in the other: their phases, one against the other, are those of a shift. */
+static int shifted(const rt_echo_delay *d, int from, int to)
+{
+    float re[RT_FFT_BINS] = {0}, im[RT_FFT_BINS] = {0}, likeness[RT_ECHO_DELAY_FRAME];
+    const float *ar = d->agree_re[from], *ai = d->agree_im[from], *br = d->agree_re[to], *bi = d->agree_im[to];
+    for (uint32_t k = 0; k < RT_ECHO_PHASES; k++) {
+        re[RT_ECHO_FIRST + k] = br[k] * ar[k] + bi[k] * ai[k];
+        im[RT_ECHO_FIRST + k] = bi[k] * ar[k] - br[k] * ai[k];
+    }
+    rt_fft_backward(&d->fft, re, im, likeness);
+    int best = 0;
+    for (int i = 1; i < RT_ECHO_DELAY_FRAME; i++)
+        if (likeness[i] > likeness[best])
+            best = i;
+    return best < RT_HOP ? best : best - RT_ECHO_DELAY_FRAME;
+}
+
 static int decide(rt_echo_delay *d)
 {
     int best = 0;
@@ -106,6 +123,7 @@ static int decide(rt_echo_delay *d)
     d->better = best;
     if (d->better_hops < BETTER_HOPS)
         return 0;
+    d->jump = d->lag < 0 ? 0 : (best - d->lag) * RT_HOP + shifted(d, d->lag, best);
     d->lag = best;
     d->better = -1;
     d->better_hops = 0;
@@ -128,6 +146,8 @@ int rt_echo_delay_process(rt_echo_delay *d, const float *microphone, const float
 }
 
 int rt_echo_delay_lag(const rt_echo_delay *d) RT_NONBLOCKING { return d->lag; }
+
+int rt_echo_delay_jump(const rt_echo_delay *d) RT_NONBLOCKING { return d->jump; }
 
 float rt_echo_delay_sure(const rt_echo_delay *d) RT_NONBLOCKING { return d->lag < 0 ? 0.0f : d->coherence[d->lag]; }
 

@@ -9,6 +9,8 @@
 #define MEETING 12        /* blocks from which the start is judged, 60 ms */
 #define SOUNDS 1e-6f      /* mean square of a block that sounds */
 #define START 0.7f        /* of the microphone's power over the reference's: how uncertain a tap is at the peak */
+#define MOVED 0.5f       /* of that, after a move, and after a jump */
+#define JUMPED 0.05f
 #define FALLS 0.7f        /* per partition away from it */
 #define LEAST_START 0.5f
 #define MOST_START 100.0f
@@ -70,24 +72,38 @@ static void doubt(rt_echo_filter *f, float share)
     }
 }
 
-/* Hops by which the reference is older now. */
-static int look_at(rt_echo_filter *f, int hops)
+/* Samples by which the reference is older now. */
+static int look_at(rt_echo_filter *f, int lag)
 {
-    hops = hops < 0 ? 0 : hops > RT_ECHO_FARTHEST ? RT_ECHO_FARTHEST : hops;
-    int moved = hops - (int)(f->lag / RT_HOP);
-    f->lag = (uint32_t)hops * RT_HOP;
+    const int most = RT_ECHO_FARTHEST * RT_HOP;
+    lag = lag < 0 ? 0 : lag > most ? most : lag;
+    int moved = lag - (int)f->lag;
+    f->lag = (uint32_t)lag;
     if (moved != 0)
         for (uint32_t p = 0; p < RT_ECHO_PARTS; p++)
             to_spectrum(f, frame_of(f, p * RT_ECHO_BLOCK), heard_by(f, p));
     return moved;
 }
 
-void rt_echo_filter_move(rt_echo_filter *f, int hops) RT_NONBLOCKING
+static void move_to(rt_echo_filter *f, int lag, float share)
 {
     uint64_t mode = rt_ftz_begin();
-    if (look_at(f, hops) != 0 && f->met == MEETING)
-        doubt(f, 0.5f);
+    if (look_at(f, lag) != 0 && f->met == MEETING)
+        doubt(f, share);
     rt_ftz_end(mode);
+}
+
+void rt_echo_filter_move(rt_echo_filter *f, int hops) RT_NONBLOCKING
+{
+    hops = hops < 0 ? 0 : hops > RT_ECHO_FARTHEST ? RT_ECHO_FARTHEST : hops;
+    move_to(f, hops * RT_HOP, MOVED);
+}
+
+void rt_echo_filter_jump(rt_echo_filter *f, int samples) RT_NONBLOCKING
+{
+    const int most = RT_ECHO_FARTHEST * RT_HOP;
+    samples = samples < -most ? -most : samples > most ? most : samples;
+    move_to(f, (int)f->lag + samples, JUMPED);
 }
 
 /* One partition from another that is `by` further on; beyond the ends there is nothing, and less and less to learn. */
@@ -107,7 +123,8 @@ static void fetch(rt_echo_filter *f, int to, int by)
 void rt_echo_filter_shift(rt_echo_filter *f, int hops) RT_NONBLOCKING
 {
     uint64_t mode = rt_ftz_begin();
-    int by = look_at(f, hops) * (RT_HOP / RT_ECHO_BLOCK);
+    hops = hops < -RT_ECHO_FARTHEST ? -RT_ECHO_FARTHEST : hops > RT_ECHO_FARTHEST ? RT_ECHO_FARTHEST : hops;
+    int lag = (int)f->lag + hops * RT_HOP, by = lag < 0 || lag > RT_ECHO_FARTHEST * RT_HOP ? 0 : look_at(f, lag) / RT_ECHO_BLOCK;
     for (int i = 0; by != 0 && i < RT_ECHO_PARTS; i++)
         fetch(f, by > 0 ? i : RT_ECHO_PARTS - 1 - i, by);
     rt_ftz_end(mode);
@@ -234,6 +251,8 @@ void rt_echo_filter_process(rt_echo_filter *f, const float *reference, const flo
         block(f, RT_HOP - RT_ECHO_BLOCK - at, mic + at, left + at, echo + at);
     rt_ftz_end(mode);
 }
+
+uint32_t rt_echo_filter_lag(const rt_echo_filter *f) RT_NONBLOCKING { return f->lag; }
 
 uint32_t rt_echo_filter_latency(const rt_echo_filter *f)
 {

@@ -7,9 +7,11 @@
  *
  * Mono float at RT_RATE, hops of RT_HOP samples. The reference goes in first, then the microphone; out come what is left and the estimated
  * echo, their sum being the microphone. `move` says how old the reference is that the first tap hears: RT_ECHO_LEAD hops before the delay
- * found, since rooms (and estimates) begin early. The taps stay as they are then, and become uncertain: the delay jumped. `shift` moves reference and
- * taps alike, so that nothing changes: clocks drifted. No delay. One flat struct (about
- * 150 kB), one thread. Above 8.3 kHz nothing is taken away. NaN counts as 0. Work per hop: about 45 transforms of 240 points and 25 000 complex products, twice that at a move.
+ * found, since rooms (and estimates) begin early; the taps stay as they are, and become uncertain. `jump` says by how many samples the delay
+ * moved, for a room that is the same: so do the taps, a little. `shift` moves reference and taps alike, and nothing changes: it was drift. No delay.
+ *
+ * One flat struct (about 150 kB), one thread. Above 8.3 kHz nothing is taken away. NaN counts as 0. Work per hop: about 45 transforms of 240 points
+ * and 25 000 complex products, twice that at a move.
  */
 #ifndef RT_ECHO_FILTER_H
 #define RT_ECHO_FILTER_H
@@ -31,8 +33,12 @@ int rt_echo_filter_init(rt_echo_filter *filter);
 void rt_echo_filter_reset(rt_echo_filter *filter);
 /* hops: 0..RT_ECHO_FARTHEST; further counts as that. */
 void rt_echo_filter_move(rt_echo_filter *filter, int hops) RT_NONBLOCKING;
-/* The same for a room that has not moved. */
+/* Later by so many samples, to the ends of what `move` may say. */
+void rt_echo_filter_jump(rt_echo_filter *filter, int samples) RT_NONBLOCKING;
+/* Looks at what is older by so many hops, with taps moved back by as many. */
 void rt_echo_filter_shift(rt_echo_filter *filter, int hops) RT_NONBLOCKING;
+/* Samples: how old the reference is that the first tap hears. */
+uint32_t rt_echo_filter_lag(const rt_echo_filter *filter) RT_NONBLOCKING;
 /* RT_HOP samples each. left and echo may be the microphone's memory, not each other's. */
 void rt_echo_filter_process(rt_echo_filter *filter, const float *reference, const float *microphone, float *left, float *echo) RT_NONBLOCKING;
 uint32_t rt_echo_filter_latency(const rt_echo_filter *filter); /* samples: 0 */

@@ -9,6 +9,8 @@
 #define RIGHT_FROM 0.6f
 #define RIGHT_TO 1.6f
 
+enum { MOST_AWAY = 2 * RT_HOP }; /* from where the filter would have been put */
+
 size_t rt_echo_linear_size(void) { return RT_ALIGN64(sizeof(rt_echo_linear)); }
 
 int rt_echo_linear_init(rt_echo_linear *l)
@@ -33,14 +35,18 @@ static int right(const rt_echo_linear *l)
     return l->echo > LEAST && l->both > RIGHT_FROM * l->echo && l->both < RIGHT_TO * l->echo;
 }
 
+/* Drift, a jump of the whole room's answer, or something else altogether. */
 static void place(rt_echo_linear *l, int before)
 {
-    int lag = rt_echo_delay_lag(&l->delay), by = lag - before;
+    int wanted = rt_echo_delay_lag(&l->delay) - RT_ECHO_LEAD, by = wanted + RT_ECHO_LEAD - before;
+    int away = (int)rt_echo_filter_lag(&l->filter) + rt_echo_delay_jump(&l->delay) - wanted * RT_HOP;
     l->moved = before < 0 || by > RT_ECHO_LEAD || by < -RT_ECHO_LEAD || !right(l);
-    if (l->moved)
-        rt_echo_filter_move(&l->filter, lag - RT_ECHO_LEAD);
+    if (!l->moved)
+        rt_echo_filter_shift(&l->filter, by);
+    else if (before >= 0 && wanted >= 0 && away <= MOST_AWAY && away >= -MOST_AWAY)
+        rt_echo_filter_jump(&l->filter, rt_echo_delay_jump(&l->delay));
     else
-        rt_echo_filter_shift(&l->filter, lag - RT_ECHO_LEAD);
+        rt_echo_filter_move(&l->filter, wanted);
 }
 
 static void compare(rt_echo_linear *l, const float *left, const float *echo)

@@ -84,6 +84,7 @@ static void follows_a_jump_and_nothing_else(void)
             at = i;
         }
     CHECK_EQUAL(moves, 1);
+    CHECK_NEAR(rt_echo_delay_jump(d), 2400, 2);
     CHECK(at > 6 * RT_RATE && at < 6 * RT_RATE + 3 * RT_RATE / 10 + 30000 / 4);
     rt_echo_delay_reset(d);
     for (uint32_t i = 0; i < LENGTH; i += RT_HOP) /* a talker, and a loudspeaker in another room */
@@ -164,13 +165,18 @@ static void goes_on_while_it_shifts(void)
     rt_echo_filter_move(f, 7);
     for (uint32_t i = 0; i < LENGTH; i += RT_HOP) {
         if (i >= 8 * RT_RATE && i % 4800 == 0)
-            rt_echo_filter_shift(f, i % 9600 == 0 ? 6 : 8);
+            rt_echo_filter_shift(f, i % 9600 == 0 ? 1 : -1);
         rt_echo_filter_process(f, reference + i, microphone + i, left + i, taken + i);
     }
     CHECK(gained() > 24);
-    rt_echo_filter_shift(f, 60);
+    uint32_t lag = rt_echo_filter_lag(f);
+    rt_echo_filter_shift(f, 60); /* farther than there is: nothing */
     rt_echo_filter_shift(f, -60);
-    CHECK_EQUAL(f->lag, 0);
+    CHECK_EQUAL(rt_echo_filter_lag(f), lag);
+    rt_echo_filter_jump(f, INT32_MIN);
+    CHECK_EQUAL(rt_echo_filter_lag(f), 0);
+    rt_echo_filter_jump(f, INT32_MAX);
+    CHECK_EQUAL(rt_echo_filter_lag(f), RT_ECHO_FARTHEST * RT_HOP);
     free(f);
 }
 
