@@ -86,10 +86,12 @@ class Interrupts:
     """What Ctrl-C and SIGTERM do: leave at once while nothing is open, else end the running command in order.
 
     The first signal cancels the command, which closes its files and connections; a third one stops waiting for that.
+    A command that takes its time after the first one sets `again`, and the second one cancels it once more.
     """
 
     def __init__(self) -> None:
         self.number = 0
+        self.again = False
         self.stop: Callable[[], object] | None = None
         self.leave: Callable[[], object] | None = None  # gives a terminal back before an end at once
         self._count = 0
@@ -109,7 +111,8 @@ class Interrupts:
             if self.leave is not None:
                 self.leave()
             os._exit(128 + self.number)
-        if self._count == 1:
+        if self._count == 1 or self.again:
+            self.again = False
             self.stop()
 
     async def watch(self, command: Coroutine[Any, Any, int]) -> int:
@@ -190,7 +193,7 @@ def _transcribe(options: argparse.Namespace, interrupts: Interrupts) -> int:
 def _serve(options: argparse.Namespace, interrupts: Interrupts) -> int:
     from engine.cli import serve
 
-    return asyncio.run(interrupts.watch(serve.run(options)))
+    return asyncio.run(interrupts.watch(serve.run(options, interrupts)))
 
 
 def _secret(options: argparse.Namespace, interrupts: Interrupts) -> int:

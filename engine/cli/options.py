@@ -71,6 +71,22 @@ def serve_options(to: ArgumentParser) -> None:
     to.add_argument("--burst", type=float, metavar="N", help="send sound N times faster than real time (default: 8)")
     to.add_argument("--session-s", type=float, metavar="S", help="longest session in seconds (default: 3600)")
     to.add_argument("--max-sessions", type=int, metavar="N", help="connections at a time (default: 64)")
+    to.add_argument(
+        "--drain",
+        type=float,
+        metavar="S",
+        default=10.0,
+        help="after SIGTERM sessions may go on for S seconds, while new ones are refused (default: 10)",
+    )
+    tls = to.add_argument_group("TLS: https and wss, and nothing else")
+    tls.add_argument(
+        "--tls",
+        choices=("self-signed",),
+        help="with a certificate of its own, for localhost, 127.0.0.1, ::1 and the allowed hosts (extra server)",
+    )
+    tls.add_argument("--tls-folder", metavar="DIR", help="where that is kept (default: ~/.local/share/bargein/tls)")
+    tls.add_argument("--tls-cert", metavar="FILE", help="with the certificate, and its chain, of this PEM file")
+    tls.add_argument("--tls-key", metavar="FILE", help="its key, PEM without password")
     doors = to.add_argument_group("who may come in, beside programs of this machine")
     doors.add_argument(
         "--allowed-host",

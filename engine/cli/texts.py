@@ -63,8 +63,8 @@ examples:
 {EXIT_CODES}"""
 
 SERVE = f"""\
-Prints `listening on ws://HOST:PORT/v1/realtime` when clients may come. Loopback only: it asks for no key. Ctrl-C or
-SIGTERM ends it, with exit code 0.
+Prints `listening on ws://HOST:PORT/v1/realtime and http://HOST:PORT/` when clients may come. Without keys it serves
+this machine only. Ctrl-C ends it, SIGTERM lets sessions finish first (--drain); both with exit code 0.
 
 responders:
   echo             your own voice comes back
@@ -90,6 +90,8 @@ examples:
   bargein serve --responder classifier:examples/kiosk.yaml
   bargein serve --responder parrot --speech examples/speech.yaml
   bargein serve --trace-file trace.jsonl
+  bargein serve --tls self-signed
+  bargein serve --host 0.0.0.0 --allowed-host voice.example.com --keys-file keys.txt --tls-cert c.pem --tls-key k.pem
   bargein file question.wav --server ws://127.0.0.1:8765/v1/realtime --out answer.wav
 
 {EXIT_CODES}"""

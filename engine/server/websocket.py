@@ -25,7 +25,7 @@ from engine.server.options import ServerOptions
 from engine.server.recognisers import Recogniser
 from engine.server.responders import Responder
 from engine.server.voices import Voice
-from engine.server.web.access import Access, check_bind, is_wildcard
+from engine.server.web.access import Access, check_bind, is_wildcard, split_host
 from engine.server.web.app import App, made
 from engine.server.web.asked import PATH
 from engine.server.web.credentials import Credentials
@@ -95,9 +95,10 @@ class Server:
         return self._asgi.protocol
 
     def _name(self, address: str, port: int) -> None:
-        hosts = self.site.access.hosts
-        name = hosts[0].rpartition(":")[0] or hosts[0] if is_wildcard(address) and hosts else address
-        shown = f"[{name}]:{port}" if ":" in name and not name.startswith("[") else f"{name}:{port}"
+        hosts, name = self.site.access.hosts, address
+        if is_wildcard(address) and hosts and (split := split_host(hosts[0])) is not None:
+            name = split[0]  # as clients call it
+        shown = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
         secure = "s" if self._tls is not None else ""
         self.url = f"ws{secure}://{shown}{PATH}"
         self.base_url = f"http{secure}://{shown}/v1"

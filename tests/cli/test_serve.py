@@ -28,7 +28,7 @@ def served(*options: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     process = start("serve", "--port", 0, *options)
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.fullmatch(r"listening on (ws://\S+/v1/realtime)\n", line)
+    found = re.fullmatch(r"listening on (wss?://\S+/v1/realtime) and https?://\S+/\n", line)
     try:
         assert found, (line, process.stderr and process.stderr.read())
         yield process, found[1]
@@ -64,7 +64,7 @@ def test_files_talk_to_it(tmp_path: Path) -> None:
 
 
 def test_its_end_is_told_to_a_client_that_is_there(tmp_path: Path) -> None:
-    with served() as (process, url):
+    with served("--drain", 0) as (process, url):
         out = tmp_path / "out.wav"
         client = start(
             "file", wav(tmp_path / "in.wav", question()), "--server", url, "--out", out, "--events", tmp_path / "e"

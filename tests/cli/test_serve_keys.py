@@ -26,7 +26,7 @@ KITCHEN, GARAGE = "sk-kitchen-canary-0123456789", "sk-garage-canary-0123456789"
 @contextmanager
 def served(*options: object, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server that listens, and its URL."""
-    process = start("serve", "--port", 0, "--burst", 1000, *options, env=environment(**env))
+    process = start("serve", "--port", 0, "--burst", 1000, "--drain", 0, *options, env=environment(**env))
     assert process.stdout is not None and process.stderr is not None
     try:
         line = process.stdout.readline()

@@ -97,10 +97,11 @@ class Access:
     def preflight(self, request: Request, methods: Sequence[str]) -> Answer | None:
         """The answer to a browser that asks whether it may send such a request; None when it does not ask that."""
         wanted = request.only("access-control-request-method")
-        if request.method != "OPTIONS" or wanted is None or request.only("origin") is None:
+        if request.method != "OPTIONS" or wanted is None or request.only("origin") is None or not methods:
             return None
         if wanted not in methods:
-            return refusal(405, f"Use {', '.join(methods)} here.", headers=(("allow", ", ".join(methods)),))
+            allow = (("allow", ", ".join(methods)),)
+            return refusal(405, f"Use {allow[0][1]} here.", code="method_not_allowed", headers=allow)
         asked = request.only("access-control-request-headers") or ""
         headers: Headers = (
             ("access-control-allow-methods", ", ".join(methods)),

@@ -60,10 +60,12 @@ class Routes:
         """The line for a request, or 404, or 405 with the methods that there are. HEAD is answered as GET is."""
         found = self._at(request.path)
         if not found:
-            return refusal(404, f"Invalid URL ({request.method} {request.path[:200]})", code="not_found")
+            return _nothing(request)
         route = found.get("GET" if request.method == "HEAD" else request.method)
         if route is not None:
             return route
+        if request.path not in self._exact:  # below a path there is what its function says: nobody knows here
+            return _nothing(request)
         allowed = ", ".join(self.methods(request.path))
         return refusal(405, f"Use {allowed} here.", code="method_not_allowed", headers=(("allow", allowed),))
 
@@ -82,6 +84,10 @@ class Routes:
             return exact
         below = [start for start in self._below if path.startswith(start)]
         return self._below[max(below, key=len)] if below else {}
+
+
+def _nothing(request: Request) -> Answer:
+    return refusal(404, f"Invalid URL ({request.method} {request.path[:200]})", code="not_found")
 
 
 __all__ = ["BODY_BYTES", "KEYS", "OPEN", "SECRETS", "Handler", "Route", "Routes"]

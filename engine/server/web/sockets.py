@@ -194,7 +194,7 @@ class Sockets:
                 for name, value in refused.headers.raw_items()
                 if name.lower() in ("upgrade", "sec-websocket-version")
             ]
-            message = bytes(refused.body).decode(errors="replace").strip()
+            message = "This is no handshake of a WebSocket."  # the library's own words may repeat a key
             return refusal(refused.status_code, message, code="bad_handshake", headers=tuple(headers))
         self.lobby.leave(carrier.transport)
         self.open[carrier] = carrier.loop.create_task(self._run(carrier, place))
