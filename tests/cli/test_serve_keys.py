@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from engine.rest import Client
-from tests.cli.harness import environment, finish, run, start
+from tests.cli.harness import environment, finish, run, silence, start, wav
 
 KITCHEN, GARAGE = "sk-kitchen-canary-0123456789", "sk-garage-canary-0123456789"
 
@@ -84,6 +84,24 @@ def test_keys_of_a_file_and_a_hangup(tmp_path: Path) -> None:
     written = "".join(seen) + ran.err + ran.out
     assert "canary" not in written
     assert [line["owner"] for line in lines(written)] == ["kitchen", "garage", "garage"]
+
+
+def test_a_secret_made_and_used_on_the_command_line(tmp_path: Path) -> None:
+    path, session = wav(tmp_path / "in.wav", silence(0.2)), tmp_path / "session.json"
+    session.write_text('{"instructions": "Be brief.", "tracing": "auto"}')
+    with served("--trace-file", tmp_path / "trace", BARGEIN_API_KEYS=KITCHEN) as (process, url):
+        base = url.replace("ws:", "http:").removesuffix("/realtime")
+        given = ["secret", "create", "--session", session, "--expires-after", 60, "--server", base]
+        made = run(*given, env=environment(OPENAI_API_KEY=KITCHEN))
+        assert re.fullmatch(r"ek_[\w-]{43}\n", made.out) and "it opens sessions for" in made.err
+        secret = made.out.strip()
+        talked = run("file", path, "--fast", "--server", url, env=environment(OPENAI_API_KEY=secret))
+        assert talked.code == 0, talked.err
+        assert run(*given, env=environment(OPENAI_API_KEY="sk-other-0123456789")).code == 1
+        process.send_signal(signal.SIGTERM)
+        ran = finish(process)
+    assert "session" in (tmp_path / "trace").read_text()
+    assert secret[3:] not in ran.err + ran.out + (tmp_path / "trace").read_text() + talked.err + talked.out
 
 
 def test_keys_of_the_environment() -> None:

@@ -26,8 +26,9 @@ VARIABLE = "BARGEIN_API_KEYS"
 """Environment variable with keys, separated by commas or spaces."""
 LEAST, MOST = 16, 512
 """Characters of a key: a shorter one could be guessed from its digest."""
-MAX_KEYS = 10_000
-MAX_FILE_BYTES = 4 * 2**20
+MAX_KEYS = 1000
+"""Every one of them is compared with every key that is shown, which takes some 40 µs."""
+MAX_FILE_BYTES = 2**20
 
 _DIGEST = re.compile(r"sha256:[0-9a-fA-F]{64}")
 _KEY = re.compile(rf"[\x21-\x7e]{{{LEAST},{MOST}}}")

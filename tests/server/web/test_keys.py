@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from engine.server.web.keys import MAX_FILE_BYTES, VARIABLE, KeyRing, Keys, digest_of, key_ring, read_file
+from engine.server.web.keys import MAX_FILE_BYTES, MAX_KEYS, VARIABLE, KeyRing, Keys, digest_of, key_ring, read_file
 
 KITCHEN, GARAGE = "sk-kitchen-0123456789", "sk-garage-0123456789"
 
@@ -66,6 +66,7 @@ def test_every_key_is_compared_with_the_one_shown(monkeypatch: pytest.MonkeyPatc
         ("sk-0123456789abcdé\n", "visible characters"),
         ("na/me sk-0123456789abcdef\n", "line 1: a name has"),
         ("x" * 513, "16 to 512"),
+        ("\n".join(f"sk-0123456789-{number:05}" for number in range(MAX_KEYS + 1)), "more than 1000 keys"),
         ("#" * (MAX_FILE_BYTES + 1), "longer than"),
     ],
 )
