@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-arm test-python test-pipewire test-interop docs lint sanitize sanitize-address sanitize-thread \
+.PHONY: help env demo test test-c test-arm test-python test-pipewire test-browser test-interop docs lint sanitize sanitize-address sanitize-thread \
         sanitize-python fuzz fuzz-build fuzz-server soak soak-device wheel instructions bench clean
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test      C tests, Python tests, ruff, mypy --strict"
 	@echo "make test-arm  C tests for AArch64 under qemu, and the same sound through both builds; needs a cross compiler and qemu"
 	@echo "make test-pipewire  timing of the sound device on PipeWire's null nodes"
+	@echo "make test-browser  the playground in Chromium (apt-get install chromium), with a fake microphone"
 	@echo "make test-interop   our server with clients of others, our client with a server of others: in real time, minutes;"
 	@echo "                    what cannot be installed is skipped. RECORD=1 writes the matrix of the documentation"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
@@ -83,6 +84,14 @@ test-python: env
 BARGEIN_PIPEWIRE_ALSA ?=
 test-pipewire: env
 	BARGEIN_REQUIRE=pipewire $(if $(BARGEIN_PIPEWIRE_ALSA),BARGEIN_PIPEWIRE_ALSA=$(BARGEIN_PIPEWIRE_ALSA)) $(BIN)/pytest tests/device/test_pipewire.py
+
+# The page in a browser of the system; its driver (45 MB) is not for everybody who runs the tests.
+$(VENV)/browser-ready: $(VENV)/ready
+	$(BIN)/python -m pip install -q "playwright>=1.49"
+	touch $@
+
+test-browser: $(VENV)/browser-ready
+	BARGEIN_REQUIRE=chromium $(BIN)/pytest tests/playground
 
 # Programs that nobody here wrote, each in an environment of its own under build/interop; tests/interop/clients.toml names
 # and pins them. CLIENTS: names of that file, or `pip` or `npm` for all that come from there.

@@ -1,11 +1,11 @@
-"""What every server answers over HTTP: the REST endpoints, its health, its figures, and what it can do."""
+"""What every server answers over HTTP: the REST endpoints, its health, its figures, what it can do, the playground."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from engine.server.web import client_secrets, metrics, models, sessions
+from engine.server.web import assets, client_secrets, metrics, models, sessions
 from engine.server.web.bodies import MAX_JSON_BYTES
 from engine.server.web.capabilities import capabilities
 from engine.server.web.client_secrets import Issuer
@@ -42,6 +42,8 @@ def standard(site: Site) -> Routes:
     return Routes(
         [
             Route("GET", "/healthz", lambda _request, _who: _health(site), who=OPEN),
+            Route("GET", "/", _playground, who=OPEN),  # on a server with keys the page asks for one itself
+            Route("GET", "/playground/*", _playground, who=OPEN),
             Route("GET", "/metrics", lambda _request, _who: _figures(site)),
             Route("GET", "/capabilities", lambda _request, _who: json_answer(200, _capabilities(site))),
             Route("GET", MODELS, lambda _request, who: models.models(who, site.options)),
@@ -58,6 +60,10 @@ def _health(site: Site) -> Answer:
     """For whoever spreads load: 200 while new sessions are taken, 503 from the beginning of the end on."""
     state = {"status": "draining" if site.draining else "ok", "sessions": site.sessions}
     return json_answer(503 if site.draining else 200, state)
+
+
+def _playground(request: Request, _who: Identity) -> Answer:
+    return assets.answer(request)
 
 
 def _figures(site: Site) -> Answer:

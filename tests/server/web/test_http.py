@@ -30,7 +30,7 @@ def test_health(front: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/nothing", 404, "not_found"),
         ("GET", "/v1/nothing", 404, "not_found"),
         ("POST", "/v1/nothing", 404, "not_found"),
         ("GET", "/healthz/", 404, "not_found"),

@@ -2,6 +2,7 @@
 
 import { $, chosen } from "./dom.js";
 
+const KEYBOARD = matchMedia("(hover: hover) and (pointer: fine)"); // else a field with the focus covers half the screen
 const STATES = { idle: "Not connected", connecting: "Connecting…" };
 
 export class Controls {
@@ -81,15 +82,21 @@ export class Controls {
   /** "idle", "connecting" or "open". The focus goes where the next thing is done, if it was on what vanishes. */
   show(state) {
     const open = state === "open";
-    const moved = $("dock").contains(document.activeElement) || document.activeElement === $("disconnect");
+    const { activeElement } = document;
+    const moved = $("dock").contains(activeElement) || [$("disconnect"), document.body].includes(activeElement);
     $("connect").hidden = open;
     $("controls").hidden = !open;
     $("disconnect").hidden = state === "idle";
     $("disconnect").textContent = open ? "Disconnect" : "Cancel";
     $("connect-button").disabled = state === "connecting";
     $("connect-button").textContent = state === "connecting" ? "Connecting…" : "Connect";
-    if (moved && open) $("words").focus();
-    else if (moved && state === "idle") $("connect-button").focus();
+    const next = {
+      open: KEYBOARD.matches ? $("words") : $("dock"),
+      connecting: $("disconnect"),
+      idle: $("connect-button"),
+    };
+    if (moved && this.shown) next[state].focus();
+    this.shown = true; // a page that has just been loaded takes no focus
     if (open) this.say("Connected.");
     else this.release();
   }

@@ -98,9 +98,9 @@ export class Link {
     const headers = this.key ? { Authorization: `Bearer ${this.key}` } : {};
     try {
       const answer = await fetch(new URL("v1/models", this.base), { headers, cache: "no-store" });
+      const mayNotAsk = answer.status === 403 && this.key.startsWith("ek_"); // a client secret opens sessions only
       return (
-        REFUSED[answer.status] ??
-        "The server answers, but opened no session: it may be full, or may not know the model."
+        (mayNotAsk ? null : REFUSED[answer.status]) ?? "The server answers, but opened no session: it may be full."
       );
     } catch {
       return "The server is gone: nothing answers at this address.";

@@ -3,11 +3,11 @@
 import { Controls } from "./controls.js";
 import { Dialogue } from "./dialogue.js";
 import { DialogueView } from "./dialogueview.js";
-import { $, el } from "./dom.js";
+import { $ } from "./dom.js";
 import { EventLog, shown } from "./eventlog.js";
 import { EventView } from "./eventview.js";
 import { KEY_PATTERN, Link } from "./link.js";
-import { microphones } from "./microphone.js";
+import { MicrophonePanel } from "./microphonepanel.js";
 import { Notices } from "./notices.js";
 import { LIMIT_MS, Recording } from "./recording.js";
 import { RecordPanel } from "./recordpanel.js";
@@ -41,7 +41,7 @@ class Page {
     this.sound = new Sound({
       onPiece: (piece) => this.piece(piece),
       onFull: () => this.notices.say("full", "Ten minutes of reply are waiting; what came after that is left out."),
-      onLost: () => this.microphoneFails("The microphone was disconnected."),
+      onLost: () => this.microphone.fails("The microphone was disconnected."),
       onSuspended: (suspended) => this.suspended(suspended),
     });
     this.speaking = new Speaking({
@@ -120,6 +120,11 @@ class Page {
     this.tabs = new Tabs(document.querySelector("[role=tablist]"), {
       onShow: (name) => name === "events" && this.eventView.toEnd(),
     });
+    this.microphone = new MicrophonePanel({
+      sound: this.sound,
+      notices: this.notices,
+      onChange: () => this.activity(),
+    });
     this.controls = new Controls({
       connect: () => this.connect(),
       disconnect: () => this.link?.close(),
@@ -130,8 +135,6 @@ class Page {
       interrupt: () => this.interrupt(),
       say: (text) => this.say(text),
     });
-    $("device").addEventListener("change", () => this.listen());
-    $("cancel-echo").addEventListener("change", () => this.listen());
   }
 
   // ---- the connection
@@ -144,24 +147,31 @@ class Page {
     }
     this.forget();
     this.show("connecting");
-    try {
-      await this.sound.open();
-    } catch (error) {
-      await this.sound.close();
-      this.notices.say("link", `This browser cannot open its sound: ${error.message}`);
-      this.show("idle");
-      return;
-    }
-    this.listen();
-    this.link = new Link({
+    const sounding = this.sound.open().then(
+      () => void this.microphone.open(),
+      (error) => error,
+    );
+    const link = new Link({
       base: new URL(".", document.baseURI),
       key,
       model: $("model").value.trim(),
-      onCreated: () => this.show("open"),
+      onCreated: async () => this.opened(link, await sounding),
       onEvent: (event) => this.receive(event),
       onSent: (event) => this.note("sent", event),
       onEnd: (end) => this.ended(end),
     });
+    this.link = link;
+  }
+
+  /** The session is there, and the sound, or the reason why it is not. */
+  opened(link, failure) {
+    if (link !== this.link) return; // ended meanwhile
+    if (!failure) {
+      this.show("open");
+      return;
+    }
+    link.close();
+    this.notices.say("sound", `This browser cannot open its sound: ${failure.message}`);
   }
 
   /** A new conversation: nothing of the former one stays but the settings of the page. */
@@ -181,31 +191,6 @@ class Page {
     this.show("idle");
     this.controls.say(text);
     if (!wanted) this.notices.say("link", text, { label: "Connect again", run: () => this.connect() });
-  }
-
-  async listen() {
-    if (!this.sound.context) return;
-    this.notices.drop("microphone");
-    try {
-      await this.sound.listen({ deviceId: $("device").value, cancelEcho: $("cancel-echo").checked });
-      await this.listMicrophones();
-    } catch (error) {
-      this.microphoneFails(error.message);
-    }
-    this.activity();
-  }
-
-  microphoneFails(text) {
-    this.notices.say("microphone", `${text} You can type meanwhile.`, { label: "Try again", run: () => this.listen() });
-    this.activity();
-  }
-
-  async listMicrophones() {
-    const chosenId = $("device").value;
-    const found = await microphones();
-    const options = found.map(({ id, name }) => el("option", { value: id, text: name }));
-    $("device").replaceChildren(el("option", { value: "", text: "the browser's choice" }), ...options);
-    $("device").value = found.some(({ id }) => id === chosenId) ? chosenId : "";
   }
 
   suspended(is) {

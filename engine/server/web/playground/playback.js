@@ -14,7 +14,7 @@ const LIMIT = 600 * WIRE_RATE; // samples waiting: ten minutes. What comes beyon
 export class Playback {
   constructor(rate) {
     this.resampler = new Resampler(WIRE_RATE, rate);
-    this.delay = Math.round((this.resampler.latency * rate) / WIRE_RATE); // frames
+    this.frames = rate / WIRE_RATE; // of the device in one sample
     this.input = new Float32Array(8192);
     this.tail = new Float32Array(FADE);
     this.tailLeft = 0;
@@ -50,7 +50,7 @@ export class Playback {
     const positions = [...this.tracks.values()]
       .filter((track) => !(track.ended && track.played >= track.received))
       .map((track) => ({ key: track.key, played: this.handedOver(track), received: track.received }));
-    this.tailLeft = this.flowing ? this.fill(this.tail, FADE, false) : 0;
+    this.tailLeft = this.flowing ? this.fill(this.tail, FADE, null) : 0;
     this.tail.fill(0, this.tailLeft);
     for (let n = 0; n < FADE; n += 1) this.tail[n] *= 1 - (n + 1) / FADE;
     this.tailLeft = FADE;
@@ -72,7 +72,7 @@ export class Playback {
     const count = this.resampler.needed(output.length);
     this.flow();
     let filled = this.fading(count);
-    if (this.flowing) filled += this.fill(this.input.subarray(filled), count - filled, true, frame);
+    if (this.flowing) filled += this.fill(this.input.subarray(filled), count - filled, frame + filled * this.frames);
     this.input.fill(0, filled, count);
     this.resampler.process(this.input, count, output, output.length);
   }
@@ -93,15 +93,15 @@ export class Playback {
     return taken;
   }
 
-  /** Up to `count` samples from the queue; `counted` says whether they count as played. */
-  fill(into, count, counted, frame = 0) {
+  /** Up to `count` samples from the queue. They count as played, from `frame` of the device on, unless that is null. */
+  fill(into, count, frame) {
     let filled = 0;
     while (filled < count && this.queue.length > 0) {
       const head = this.queue[0];
       const taken = Math.min(count - filled, head.samples.length - head.offset);
       for (let n = 0; n < taken; n += 1) into[filled + n] = head.samples[head.offset + n] / 32768;
-      if (counted) {
-        if (head.track.firstFrame === null) head.track.firstFrame = frame + this.delay;
+      if (frame !== null) {
+        head.track.firstFrame ??= Math.round(frame + (filled + this.resampler.latency) * this.frames);
         head.track.played += taken;
       }
       head.offset += taken;
@@ -109,7 +109,7 @@ export class Playback {
       this.waiting -= taken;
       if (head.offset === head.samples.length) this.queue.shift();
     }
-    if (counted && filled < count) this.ranDry();
+    if (frame !== null && filled < count) this.ranDry();
     return filled;
   }
 

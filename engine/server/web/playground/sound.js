@@ -19,9 +19,10 @@ export class Sound {
 
   /** Opens the loudspeaker. Call it from a click: browsers start no sound without one. */
   async open() {
-    this.context = new AudioContext({ latencyHint: "interactive" });
-    const { context } = this;
+    const context = new AudioContext({ latencyHint: "interactive" });
+    this.context = context;
     await context.audioWorklet.addModule(WORKLET);
+    if (this.context !== context) throw new Error("it was closed meanwhile");
     this.clock = new Clock(context.sampleRate);
     this.node = new AudioWorkletNode(context, "bargein-duplex", {
       numberOfInputs: 1,
