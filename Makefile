@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 WAV ?=
 
-.PHONY: help env demo test test-c test-arm test-python test-pipewire test-browser test-interop docs lint sanitize sanitize-address sanitize-thread \
-        sanitize-python fuzz fuzz-build fuzz-server soak soak-device wheel instructions bench clean
+.PHONY: help env demo test test-c test-arm test-python test-pipewire test-browser test-interop docs lint sanitize sanitize-address \
+        sanitize-thread sanitize-python fuzz fuzz-build fuzz-server load soak soak-device wheel instructions bench clean
 
 help:
 	@echo "make demo      hold a spoken conversation with the server inside; leaves out/ (WAV=path takes your own voice)"
@@ -19,6 +19,7 @@ help:
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
 	@echo "make fuzz-server  clients that do anything at any time, FUZZ_EXAMPLES (2000) of them, against the embedded server's rules"
+	@echo "make load      sessions that one core holds, through both fronts of the server, into bench/load.md; on two idle cores"
 	@echo "make soak      an hour of conversation on the virtual clock: memory, ledger, counters"
 	@echo "make soak-device  ten minutes (SECONDS=600) of it through PulseAudio, in real time"
 	@echo "make wheel     build sdist and wheel into dist/, the wheel from the sdist"
@@ -155,6 +156,9 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: fuzz-build
 	    -artifact_prefix=build/fuzz/$*- build/fuzz/corpus/$* csrc/fuzz/corpus/$* > build/fuzz/$*.log 2>&1 || \
 	    { grep -v -e NEW -e REDUCE build/fuzz/$*.log; exit 1; }
 	@grep DONE build/fuzz/$*.log
+
+load: env
+	$(BIN)/python bench/load.py $(if $(FRONT),--front $(FRONT))
 
 SOAK_MINUTES ?= 60
 soak: env

@@ -8,9 +8,10 @@ kernel, and the queue of what is being said to it. Nothing is lost when every tu
 that were said between the offsets the server named, and every question with its answer. Capacity is the largest N with
 99 % of frames less than 20 ms late and nothing lost.
 
-    python bench/load.py                 # the curve, the capacity, the profile, into load.md and load.svg; some minutes
+    python bench/load.py                 # curves of both fronts, capacity, profile, into load.md and load.svg; minutes
+    python bench/load.py --front bare    # its curve alone, to look at; `mounted`: the ASGI application under uvicorn
     python bench/load.py --n 50 100      # these, to look at; --profile says where the time goes in the last
-    python bench/load.py --quick         # 25 sessions for 8 s: is anything lost?
+    python bench/load.py --quick         # 25 sessions for 8 s on each front: is anything lost?
 
 A run says nothing when the callers were late themselves, or when the server had to wait for its core (the kernel counts
 that): it is repeated, and marked when it stays so. Where others always work, `--stretch 6` lets time pass six times
@@ -55,6 +56,8 @@ BURST = 8.0
 """Replies are sent so much faster than they play, as they are by default."""
 WAITED = 0.03
 """Nor does one in which the server waited for its core for more than this part of the time."""
+FRONTS = ("asgi", "bare")
+"""Of `bargein serve`: the first is the one that is profiled."""
 STEPS = (25, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 600, 700, 800)
 PROFILED = 250
 ATTEMPTS = 3
@@ -154,7 +157,7 @@ def serving(core: int, kind: str, burst: float = BURST) -> Iterator[Server]:
                 process.kill()
 
 
-def measure(count: int, rounds: int, *, profile: bool = False, kind: str = "bargein", stretch: float = 1.0) -> Run:
+def measure(count: int, rounds: int, *, profile: bool = False, kind: str = FRONTS[0], stretch: float = 1.0) -> Run:
     """One run of `count` sessions: `rounds` cycles, the first of which is not measured."""
     usable = os.sched_getaffinity(0)
     ours, theirs = sorted(usable)[-1], sorted(usable)[-2 if len(usable) > 1 else -1]
@@ -207,21 +210,21 @@ def _parts(times: Sequence[float], unit: float, *percents: float) -> Any:
     return tuple((np.percentile(times, percents) * unit).tolist())
 
 
-def attempt(count: int, rounds: int) -> Run:
+def attempt(count: int, rounds: int, kind: str = FRONTS[0]) -> Run:
     """The first run that says something and holds; or that of several with the fewest late frames."""
     runs: list[Run] = []
     for _ in range(ATTEMPTS):
-        runs.append(measure(count, rounds))
+        runs.append(measure(count, rounds, kind=kind))
         if runs[-1].valid and runs[-1].holds:
             break
     return min(runs, key=lambda run: (not run.valid, bool(run.lost), run.late_ms[1]))
 
 
-def curve(rounds: int) -> Iterator[Run]:
+def curve(rounds: int, kind: str = FRONTS[0]) -> Iterator[Run]:
     """Up to the second N that the server does not hold."""
     failures = 0
     for count in STEPS:
-        run = attempt(count, rounds)
+        run = attempt(count, rounds, kind)
         yield run
         failures += not run.holds
         if failures == 2:
@@ -271,31 +274,41 @@ def main_cli() -> int:
     parser.add_argument("--quick", action="store_true", help="25 sessions, two rounds; status 1 when something is lost")
     parser.add_argument("--profile", action="store_true", help="where the time goes; costs some time itself")
     parser.add_argument("--stretch", type=float, default=1.0, help="time passes so much slower: see above")
-    parser.add_argument("--plain", action="store_true", help="the server to compare with")
+    parser.add_argument(
+        "--front",
+        nargs="+",
+        choices=(*FRONTS, "mounted", "plain"),
+        help=f"which server (default: {' and '.join(FRONTS)}); plain is the one to compare with",
+    )
     options = parser.parse_args()
     print(HEAD)
+    fronts = options.front or FRONTS
     if options.quick:
-        run = measure(25, 2)
-        print(show(run))
-        return int(bool(run.lost))
+        runs = [measure(25, 2, kind=kind) for kind in fronts]
+        for kind, run in zip(fronts, runs, strict=True):
+            print(f"{show(run)}  {kind}")
+        return int(any(run.lost for run in runs))
     if TYPE_CHECKING:
         from bench import load_report as report
     else:
         import load_report as report
     if options.n:
-        kind = "plain" if options.plain else "bargein"
-        for count in options.n:
+        for count, kind in ((count, kind) for count in options.n for kind in fronts):
             run = measure(count, options.rounds, profile=options.profile, kind=kind, stretch=options.stretch)
-            print(show(run), flush=True)
+            print(f"{show(run)}  {kind}", flush=True)
             if options.profile:
                 print("\n".join(report.profiled(run)))
         return 0
     before = os.getloadavg()[0]
-    runs = []
-    for run in curve(options.rounds):
-        runs.append(run)
-        print(show(run), flush=True)
-    print(report.write(runs, measure(PROFILED, options.rounds, profile=True), before))
+    curves: dict[str, list[Run]] = {}
+    for kind in fronts:
+        print(kind)
+        for run in curve(options.rounds, kind):
+            curves.setdefault(kind, []).append(run)
+            print(show(run), flush=True)
+    if options.front:
+        return 0
+    print(report.write(curves, measure(PROFILED, options.rounds, profile=True), before))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ GROUPS = {
     "WebSocket: frames, messages": (
         "websockets/",
         "engine/transport/",
-        "engine/server/websocket",
+        "engine/server/web",
+        "uvicorn/",
         "engine/server/carrier",
         "engine/server/outbox",
     ),
@@ -87,14 +88,33 @@ def table(runs: Sequence[Run]) -> list[str]:
     return lines
 
 
-def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PAGE, picture: Path = PICTURE) -> str:
-    """Write page and picture; returns what to say of it."""
+def verdict(runs: Sequence[Run]) -> str:
+    """How many are held."""
     held = capacity(runs)
+    said = f"Held: {held.sessions if held else 0} sessions on one core"
+    return said + (f" at {held.cpu:.2f} of it" if held is not None else "")
+
+
+def section(front: str, runs: Sequence[Run]) -> list[str]:
+    """The curve of a front."""
     whole = [run for run in runs if not run.lost] or runs  # what lost some did not do the work
     cheapest = min(whole, key=lambda run: run.cost)
-    said = f"Held: {held.sessions if held else 0} sessions on one core"
-    if held is not None:
-        said += f" at {held.cpu:.2f} of it"
+    return [
+        f"## The front `{front}`",
+        "",
+        f"{verdict(runs)} (99 % of frames handled within {LATE_MS:g} ms of being due, nothing lost).",
+        f"By processor time alone ({cheapest.cost:.2f} ms for a session's second): {1000 / cheapest.cost:.0f}.",
+        "",
+        *table(runs),
+        "",
+    ]
+
+
+def write(
+    curves: Mapping[str, Sequence[Run]], profile: Run, load_before: float, page: Path = PAGE, picture: Path = PICTURE
+) -> str:
+    """Write page and picture of the curves by front, the first of which is the profile's; returns what to say of it."""
+    said = "; ".join(f"{front}: {verdict(runs)}" for front, runs in curves.items())
     machine = f"{os.cpu_count()} processors, load average {load_before:.1f} before and {os.getloadavg()[0]:.1f} after"
     lines = [
         "# Sessions on one core",
@@ -105,37 +125,40 @@ def write(runs: Sequence[Run], profile: Run, load_before: float, page: Path = PA
         "were late themselves, and its times are upper bounds. `time` is how much slower it passed, `had` what the",
         "server had of its core when it wanted it, in that time: 1 is a core of its own.",
         "",
-        f"{said} (99 % of frames handled within {LATE_MS:g} ms of being due, nothing lost).",
-        f"By processor time alone ({cheapest.cost:.2f} ms for a session's second): {1000 / cheapest.cost:.0f}.",
-        "",
         f"![Lateness and processor time over the number of sessions]({picture.name})",
         "",
-        *table(runs),
+        *(line for front, runs in curves.items() for line in section(front, runs)),
+        "## The profile",
         "",
-        f"Where the time goes with {profile.sessions} sessions, in {sum(profile.profile.values())} samples of it",
+        f"Where the time of `{next(iter(curves))}` goes with {profile.sessions} sessions, in",
+        f"{sum(profile.profile.values())} samples of it",
         f"({profile.cost:.2f} ms per session-second with the sampling, {profile.kernel:.0%} of it in the kernel):",
         "",
         *profiled(profile),
         "",
     ]
     page.write_text("\n".join(lines), encoding="utf-8")
-    draw(runs, picture)
+    draw(curves, picture)
     return f"{said}; written: {page}, {picture}"
 
 
-def draw(runs: Sequence[Run], path: Path = PICTURE) -> Path:
-    """Lateness, and what it costs."""
+def draw(curves: Mapping[str, Sequence[Run]], path: Path = PICTURE) -> Path:
+    """Lateness, and what it costs; the first front in full lines, the next one in dashed ones."""
     figure, (late, cost) = plots.pyplot().subplots(1, 2, figsize=(9, 3.4))
-    sessions = [run.sessions for run in runs]
-    for at, (name, colour) in enumerate((("median", plots.PEERS[1]), ("99 %", plots.OURS), ("worst", plots.PEERS[4]))):
-        late.plot(sessions, [run.late_ms[at] for run in runs], "o-", color=colour, label=name, markersize=3.5)
+    colours = (("median", plots.PEERS[1]), ("99 %", plots.OURS), ("worst", plots.PEERS[4]))
+    for (front, runs), style in zip(curves.items(), ("o-", "x--", "s:"), strict=False):
+        sessions = [run.sessions for run in runs]
+        for at, (name, colour) in enumerate(colours):
+            times = [run.late_ms[at] for run in runs]
+            late.plot(sessions, times, style, color=colour, label=f"{front}, {name}", markersize=3.5)
+        cost.plot(sessions, [run.cpu * 100 for run in runs], style, color=plots.OURS, label=front, markersize=3.5)
     late.axhline(LATE_MS, color="0.3", linewidth=0.8, linestyle="--")
-    place = (sessions[0], LATE_MS)
+    place = (min(run.sessions for runs in curves.values() for run in runs), LATE_MS)
     late.annotate("the next frame is due", place, xytext=(0, 3), textcoords="offset points", fontsize=8)
     across = {"xlabel": "sessions on one core", "xlim": (0, None)}
     late.set(yscale="log", ylabel="ms", title="A frame is handled so late", **across)
-    late.legend()
-    cost.plot(sessions, [run.cpu * 100 for run in runs], "o-", color=plots.OURS, markersize=3.5)
+    late.legend(fontsize=7)
     cost.set(ylabel="% of the core", title="Processor time", ylim=(0, 105), **across)
+    cost.legend(fontsize=7)
     figure.tight_layout()
     return plots.save(figure, path)

@@ -1,9 +1,11 @@
-"""The server that `load.py` loads: the front as anybody starts it, on one core, in a process of its own.
+"""The server that `load.py` loads: a front as anybody starts it, on one core, in a process of its own.
 
-    python bench/load_server.py CORE [bargein|plain] [BURST]
+    python bench/load_server.py CORE [asgi|bare|mounted|plain] [BURST]
 
-`plain` is what it is compared with: websockets, json, base64 and numpy in the way of their documentation, which reads
-the sound, takes its level and keeps it, and has neither turns nor answers.
+`asgi` and `bare` are the fronts of `bargein serve`, `mounted` is `engine.server.app(...)` under uvicorn's own
+WebSocket, as in an application of somebody else. `plain` is what they are compared with: websockets, json, base64 and
+numpy in the way of their documentation, which reads the sound, takes its level and keeps it, and has neither turns nor
+answers.
 
 Prints the port, then one line of JSON for every line it reads: "stat" (a new measuring window begins), "profile" (and
 sampling), "quit". Figures of the process are the kernel's; `lag` is how late the loop came to a timer that is due every
@@ -85,7 +87,7 @@ class Sampler:
 def place(filename: str) -> str:
     """A module's file, from its package on."""
     parts = Path(filename).parts
-    for root in ("engine", "websockets", "asyncio", "bench", "numpy"):
+    for root in ("engine", "uvicorn", "websockets", "asyncio", "bench", "numpy"):
         if root in parts:
             return "/".join(parts[len(parts) - 1 - parts[::-1].index(root) :])
     return parts[-1]
@@ -113,15 +115,37 @@ def status() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def bargein(burst: float) -> AsyncIterator[int | None]:
+async def bargein(front: str, burst: float) -> AsyncIterator[int | None]:
     """Ours; yields the port. Replies leave `burst` times faster than they play."""
-    from engine.server import ServerOptions, serve
+    from engine.server import ServerOptions, app, serve
     from engine.server.responders import Echo
     from engine.server.voices import ToneVoice
 
     options = ServerOptions(max_sessions=MOST_SESSIONS, burst=burst)
-    async with serve(responder=Echo(), options=options, voice=ToneVoice()) as server:
-        yield urlsplit(server.url).port
+    if front != "mounted":
+        async with serve(responder=Echo(), options=options, voice=ToneVoice(), front=front) as server:
+            yield urlsplit(server.url).port
+        return
+    import uvicorn
+
+    config = uvicorn.Config(
+        app(responder=Echo(), options=options, voice=ToneVoice()),
+        port=0,
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=2**25,
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=5,
+    )
+    running = uvicorn.Server(config)
+    task = asyncio.create_task(running._serve())
+    while not running.started:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)
+    yield running.servers[0].sockets[0].getsockname()[1]
+    running.should_exit = True
+    await task
 
 
 @asynccontextmanager
@@ -151,13 +175,13 @@ async def plain() -> AsyncIterator[int | None]:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
-async def main(kind: str = "bargein", burst: str = "8") -> None:
+async def main(kind: str = "asgi", burst: str = "8") -> None:
     """Serve until "quit" or the end of input."""
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     lag, sampler, pauses = LoopLag(), Sampler(), Pauses()
-    async with plain() if kind == "plain" else bargein(float(burst)) as port:
+    async with plain() if kind == "plain" else bargein(kind, float(burst)) as port:
         gc.collect()
         gc.freeze()  # as `bargein serve` does
         print(port, flush=True)

@@ -104,12 +104,13 @@ def test_capacity_is_the_largest_below_the_first_that_fails() -> None:
 
 def test_the_page_says_so(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    said = load_report.write(
-        [run(50, 2), run(100, 30, waited=0.5)], run(50, 2), 1.0, tmp_path / "a.md", tmp_path / "a.svg"
-    )
+    curves = {"asgi": [run(50, 2), run(100, 30, waited=0.5)], "bare": [run(25, 2)]}
+    said = load_report.write(curves, run(50, 2), 1.0, tmp_path / "a.md", tmp_path / "a.svg")
     page = (tmp_path / "a.md").read_text(encoding="utf-8")
-    assert "Held: 50 sessions" in said
-    assert "Held: 50 sessions" in page
+    assert "asgi: Held: 50 sessions" in said
+    assert "bare: Held: 25 sessions" in said
+    assert "## The front `asgi`\n\nHeld: 50 sessions" in page
+    assert "## The front `bare`\n\nHeld: 25 sessions" in page
     assert "50.0% *" in page
     assert "| the loop: asyncio, selector, sockets | 100.0% |" in page
     assert (tmp_path / "a.svg").stat().st_size > 1000
