@@ -44,7 +44,7 @@ def room_of(rng: Generator) -> RoomConfig:
 
 def near_end(rng: Generator, pool: Pool) -> tuple[Sound, Labels]:
     """Who speaks and when: nobody, or from the beginning, or once the canceller has had time."""
-    if rng.random() < 0.35:
+    if rng.random() < 0.42:
         return np.zeros(HOPS * HOP, np.float32), np.zeros(HOPS, np.float32)
     begin = int(rng.uniform(0, 300) if rng.random() < 0.3 else rng.uniform(250, 1200))
     return talk(rng, pool, HOPS, begin, float(rng.choice([0.2, 0.8, 2.0, 5.0])))
@@ -59,22 +59,25 @@ def wandering(rng: Generator, sound: Sound) -> Sound:
 
 
 def surroundings(rng: Generator, pool: Pool, config: RoomConfig, echo: float) -> Sound:
-    """What else the microphone hears: steady noise; in two of five scenes something that is no voice, from a place."""
+    """What else the microphone hears: steady noise; in half of the scenes something that is no voice, from a place."""
     hops = HOPS * HOP
     steady = Room(replace(config, noise_db=-26.0), int(rng.integers(2**31))).process(np.zeros(hops, np.float32)).noise
     sound = steady / level(steady) * echo * 10 ** (-rng.uniform(12, 55) / 20)
-    if rng.random() < 0.4:
+    if rng.random() < 0.5:
         kind = rng.random()
         other = unspoken(rng, pool, HOPS) if kind < 0.7 else filled(rng, pool, "music", HOPS)
         place = Room(replace(config, events=()), 1).process(np.zeros_like(other), other).near
-        sound = sound + place / max(level(place), 1e-5) * echo * 10 ** (-rng.uniform(-8, 35) / 20)
+        sound = sound + place / max(level(place), 1e-5) * echo * 10 ** (-rng.uniform(-8, 30) / 20)
     return np.asarray(sound, np.float32)
 
 
 def heard(rng: Generator, pool: Pool) -> tuple[Sound, Heard, Labels]:
     """The reference, what the microphone hears of each, and who speaks."""
     config, (near, labels), far = room_of(rng), near_end(rng, pool), far_end(rng, pool, HOPS)
-    far = np.clip(far * 10 ** (rng.uniform(-42, -14) / 20), -1, 1).astype(np.float32)
+    far = far * 10 ** (rng.uniform(-42, -12) / 20)
+    if rng.random() < 0.4:  # its line is not silent when nothing is played
+        far += 10 ** (rng.uniform(-95, -58) / 20) * rng.standard_normal(len(far))
+    far = np.clip(far, -1, 1).astype(np.float32)
     parts = Room(config, int(rng.integers(2**31))).process(far, near)
     echo = parts.echo
     if rng.random() < 0.1:
@@ -87,7 +90,7 @@ def heard(rng: Generator, pool: Pool) -> tuple[Sound, Heard, Labels]:
         near_db = rng.uniform(-14, 12)
     near = parts.near / max(level(parts.near), 1e-4) * usual * 10 ** (near_db / 20) if near.any() else parts.near
     noise = surroundings(rng, pool, config, usual)
-    gain = 10 ** (rng.uniform(-48, -10) / 20) / usual
+    gain = 10 ** (rng.uniform(-48, -5) / 20) / max(usual, level(near))
     return far, Heard(echo * np.float32(gain), (near * gain).astype(np.float32), noise * np.float32(gain)), labels
 
 

@@ -67,7 +67,7 @@ def talk(rng: Generator, pool: Pool, hops: int, begin: int, pause_s: float) -> t
     """Somebody speaks, from the hop `begin` on, in pieces of 0.5 to 8 s with pauses of `pause_s` on average: RMS 1."""
     sound, labels = np.zeros(hops * HOP, np.float32), np.zeros(hops, np.float32)
     voice = pool.pick(rng, "speech")
-    factor = rng.uniform(0.85, 1.18) if rng.random() < 0.35 else 1.0
+    factor = rng.uniform(0.82, 1.22) if rng.random() < 0.6 else 1.0
     at = begin
     while at < hops - 20:
         if rng.random() < 0.15:
@@ -109,19 +109,19 @@ def filled(rng: Generator, pool: Pool, kind: str, hops: int) -> Sound:
 def far_end(rng: Generator, pool: Pool, hops: int) -> Sound:
     """What a loudspeaker plays, RMS about 1: a voice, mostly; music; television; noises; or nothing."""
     which = rng.random()
-    if which < 0.60:
+    if which < 0.58:
         pause = float(rng.choice([0.1, 0.3, 1.0, 3.0]))
         return talk(rng, pool, hops, int(rng.exponential(0.5) * 100), pause)[0]
-    if which < 0.72:
+    if which < 0.69:
         return filled(rng, pool, "music" if rng.random() < 0.5 else "sung", hops)
-    if which < 0.84:  # television: several voices over music or noise
+    if which < 0.80:  # television: several voices over music or noise
         mixed = talk(rng, pool, hops, 0, 0.4)[0]
         under = filled(rng, pool, str(rng.choice(["music", "sung", "noise"])), hops)
         mixed += under * np.float32(10 ** (rng.uniform(-20, 0) / 20))
         if rng.random() < 0.3:
             mixed += talk(rng, pool, hops, 0, 1.0)[0] * np.float32(10 ** (rng.uniform(-15, 0) / 20))
         return mixed
-    if which < 0.92:
+    if which < 0.87:
         return unspoken(rng, pool, hops)
     return np.zeros(hops * HOP, np.float32)
 

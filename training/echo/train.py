@@ -28,6 +28,7 @@ AVERAGE = 0.998
 GAINS = 4.0  # weight of their loss
 QUIET = 1.5  # weight of hops in which nobody near speaks
 DUCK = 0.3
+ABOVE_FLOOR = -2.0  # of the powers' features: what is lower is no sound
 CONFIRM = 12  # hops
 
 
@@ -77,6 +78,16 @@ def evaluate(net: Net, sets: list[tuple[NDArray[np.float16], NDArray[np.uint8]]]
         "fa": float((p[truth < 0.1] > DUCK).mean()),
         "false/min": alarms / max(minutes, 1e-9),
     }
+
+
+def coloured(scenes: int) -> Tensor:
+    """Other levels and other colours, of the microphone's sounds and of the reference, to be added to the powers: one
+    stands for 15 dB. (scenes, 1, 4 BANDS)
+    """
+    tilt = torch.linspace(-1, 1, BANDS)
+    microphone = torch.randn(scenes, 1, 1) * 0.15 + torch.randn(scenes, 1, 1) * 0.15 * tilt
+    reference = torch.randn(scenes, 1, 1) * 0.25 + torch.randn(scenes, 1, 1) * 0.2 * tilt
+    return torch.cat([microphone.expand(-1, -1, BANDS)] * 3 + [reference.expand(-1, -1, BANDS)], -1)
 
 
 class Scenes:
@@ -134,12 +145,12 @@ class Learner:
 
     def scenes(self, x: NDArray[np.float16], y: NDArray[np.uint8], rate: float) -> None:
         """Learn from some scenes, from their beginning to their end."""
-        louder = torch.randn(len(x), 1, 1) * 0.15  # of all four powers: 0.15 is 2.3 dB
+        louder = coloured(len(x))
         state = None
         for at in range(0, x.shape[1], CHUNK):
             chunk = torch.from_numpy(x[:, at : at + CHUNK].astype(np.float32))
             levels = chunk[..., : 4 * BANDS]
-            levels += louder * (levels > -2.0)
+            levels += louder * (levels > ABOVE_FLOOR)
             told = torch.from_numpy(y[:, at : at + CHUNK].astype(np.float32) / 255)
             state = self.step(chunk, told, state, rate)
 
