@@ -18,6 +18,8 @@ WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or
 ECHO = ("off", "half")
 LATENCY = ("auto", "low")
 NOISE = ("off", "near_field", "far_field")
+LOGS = ("logfmt", "json", "none")
+SERVED = ("host", "port", "burst", "session_s", "max_sessions", "keys_file", "drain", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,9 @@ KEYS: tuple[Key, ...] = (
     Key("serve.burst", float, None, "sound is sent so many times faster than real time"),
     Key("serve.session_s", float, None, "longest session"),
     Key("serve.max_sessions", int, None, "connections at a time"),
+    Key("serve.keys_file", Path, None, "file with the API keys of clients; see `bargein serve --help`"),
+    Key("serve.drain", float, 10.0, "seconds that sessions may go on after SIGTERM", 0, 86400),
+    Key("serve.log", str, "logfmt", "lines of turns and sessions: logfmt, json or none", choices=LOGS),
     *_of("barge_in", BargeIn),
     *_of("gate", Gate),
     *(Key(f"prices.{name}", float, None, "per million tokens", 0) for name in Prices.__struct_fields__),
@@ -161,7 +166,7 @@ USED: dict[str, dict[str, str]] = {
     "serve": {
         "server.responder": "responder",
         **{f"session.{name}": name for name in ("model", "instructions", "voice")},
-        **{f"serve.{name}": name for name in ("host", "port", "burst", "session_s", "max_sessions")},
+        **{f"serve.{name}": name for name in SERVED},
     },
 }
 """For each command: its keys, and the name of each in the parsed arguments."""

@@ -7,13 +7,13 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-FORMS = ("logfmt", "json", "none")
+from engine.cli.config_keys import LOGS
 
 
 def log_options(to: ArgumentParser) -> None:
     """`serve`: --log and --log-words."""
     lines = to.add_argument_group("log of turns and sessions: a line each on stderr, with figures, no words, no keys")
-    lines.add_argument("--log", choices=FORMS, default="logfmt", help="how its lines are written (default: logfmt)")
+    lines.add_argument("--log", choices=LOGS, default="logfmt", help="how its lines are written (default: logfmt)")
     lines.add_argument("--log-words", action="store_true", help="with lines of what is said on both sides")
 
 
@@ -40,4 +40,4 @@ def session_lines(form: str) -> Iterator[None]:
         logger.propagate = before[1]
 
 
-__all__ = ["FORMS", "log_options", "session_lines"]
+__all__ = ["log_options", "session_lines"]

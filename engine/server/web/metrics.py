@@ -188,7 +188,7 @@ class Metrics(Watcher):
             ("bargein_sessions", "Sessions open now.", self.open),
             ("bargein_client_secrets", "Client secrets that have not expired.", secrets),
             ("bargein_draining", "1 from the beginning of the end on, when nobody new is let in.", int(draining)),
-            ("process_start_time_seconds", "When the process began, in Unix seconds.", round(self._began, 3)),
+            ("bargein_start_time_seconds", "When this server began, in Unix seconds.", round(self._began, 3)),
         ]
         if (resident := _resident_bytes()) is not None:
             gauges.append(("process_resident_memory_bytes", "Memory of the process.", resident))

@@ -10,15 +10,19 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.errors import ProtocolError
 from engine.realtime import session as rules
+from engine.realtime.beta_names import flat
+from engine.realtime.session_members import INPUT, OUTPUT, REALTIME, SERVER_VAD
 from engine.realtime.types import ClientSecret, HybridSession, ReportedSession, ReportedTranscription
 from engine.rest import operations
 from engine.server import ServerOptions
-from engine.server.config import MAX_CONFIG_BYTES, updated
+from engine.server.config import MAX_CONFIG_BYTES, reported, updated
 from engine.server.mcp.rules import McpRules
-from engine.server.start import TRANSLATION_MODEL, defaults
+from engine.server.start import TRANSLATION_MODEL, begun, defaults
 from engine.server.web.client_secrets import Issuer, create_client_secret, no_translations, start_of
 from engine.server.web.credentials import NOBODY, Identity
 from engine.server.web.keys import digest_of
@@ -444,3 +448,84 @@ def test_models() -> None:
     assert told(model(KITCHEN, options, "house-voice")) == listed["data"][0]
     assert set(listed["data"][0]) == {"id", "object", "created", "owned_by"}
     assert problem(model(KITCHEN, options, "other")) == (404, "model_not_found", "model")
+
+
+# ---- anything at all
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 10_000) | st.floats(-2, 2) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES: list[tuple[str, ...]] = [
+    *((name,) for name in REALTIME),
+    *(("audio", side, name) for side, names in (("input", INPUT), ("output", OUTPUT)) for name in names),
+    *(("audio", "input", "turn_detection", name) for name in SERVER_VAD),
+]
+GOOD: dict[tuple[str, ...], list[Any]] = {
+    ("output_modalities",): [["text"], ["audio"]],
+    ("max_output_tokens",): [1, 4096, "inf"],
+    ("tool_choice",): ["none", "required", {"type": "function", "name": "look"}],
+    ("tools",): [[], [FUNCTION]],
+    ("tracing",): ["auto", None],
+    ("truncation",): ["disabled", {"type": "retention_ratio", "retention_ratio": 0.5}],
+    ("audio", "input", "format"): [{"type": "audio/pcmu"}, {"type": "audio/pcm", "rate": 24000}],
+    ("audio", "input", "turn_detection"): [None, {"type": "semantic_vad", "eagerness": "low"}],
+    ("audio", "input", "transcription"): [None, {"model": "whisper-1"}, {"model": "gpt-live-transcribe"}],
+    ("audio", "input", "noise_reduction"): [None, {"type": "near_field"}],
+    ("audio", "output", "format"): [{"type": "audio/pcma"}],
+    ("audio", "output", "speed"): [0.25, 1.5],
+    ("audio", "output", "voice"): ["marin", {"id": "voice_1"}],
+    ("instructions",): ["", "Be brief.", None],
+    ("model",): ["gpt-realtime", "m"],
+    ("prompt",): [None, {"id": "p", "variables": {"x": "y"}}],
+    ("include",): [None, ["item.input_audio_transcription.logprobs"]],
+    ("parallel_tool_calls",): [True],
+    ("reasoning",): [{"effort": "low"}],
+    ("type",): ["realtime"],
+    ("audio",): [{}],
+    **{("audio", "input", "turn_detection", name): [value] for name, value in rules.SERVER_VAD.items()},
+}
+
+
+def _older(session: dict[str, Any]) -> dict[str, Any]:
+    """As the older endpoints take it."""
+    return {name: value for name, value in flat(session).items() if name not in ("type", "truncation")}
+
+
+@st.composite
+def wild(draw: st.DrawFn) -> dict[str, Any]:
+    """A session with some members that are good, and some that may be anything."""
+    session: dict[str, Any] = {"type": draw(st.sampled_from(["realtime", "realtime", "transcription"]))}
+    anything = draw(st.integers(0, 3))  # so many of the members
+    for number, place in enumerate(draw(st.lists(st.sampled_from(PLACES), max_size=6))):
+        holder = session
+        for name in place[:-1]:
+            inner = holder.setdefault(name, {})
+            if not isinstance(inner, dict):
+                break
+            holder = inner
+        else:
+            holder[place[-1]] = draw(JSON if number < anything else st.sampled_from(GOOD[place]))
+    return session
+
+
+@given(wild(), st.sampled_from([create_client_secret, create_session, create_transcription_session]))
+@settings(max_examples=300)
+def test_whatever_is_asked_for_is_refused_cleanly_or_opens_a_session(
+    session: dict[str, Any], create_it: Callable[[Request, Identity, Issuer, float], Answer]
+) -> None:
+    of = issuer()
+    body = {"session": session} if create_it is create_client_secret else _older(session)
+    answer = create_it(post(NEW, body), KITCHEN, of, NOW)
+    if answer.status != 200:
+        status, code, _ = problem(answer)
+        assert status == 400 and code and of.registry.count(NOW) == 0
+        return
+    told_of = told(answer)
+    value = told_of["value"] if create_it is create_client_secret else told_of["client_secret"]["value"]
+    start = start_of(Identity("secret", "kitchen", of.registry.find(digest_of(value), NOW)))
+    assert start is not None
+    config = begun(defaults(of.options, "sess_1", start, expires_at=0), start, of.rules)
+    if create_it is create_client_secret:
+        assert reported({**config, "id": told_of["session"]["id"]}) == told_of["session"]
