@@ -106,7 +106,7 @@ def _check_detection(detection: Config | None) -> None:
     if detection is not None and detection["type"] == "server_vad":
         where = "session.audio.input.turn_detection"
         integer(0, MAX_PREFIX_MS)(f"{where}.prefix_padding_ms", detection["prefix_padding_ms"])
-        integer(10, MAX_SILENCE_MS)(f"{where}.silence_duration_ms", detection["silence_duration_ms"])
+        integer(0, MAX_SILENCE_MS)(f"{where}.silence_duration_ms", detection["silence_duration_ms"])
 
 
 def audio_format(param: str, value: Any) -> Config:

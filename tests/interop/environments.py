@@ -41,6 +41,7 @@ class Environment:
     url: str = ""
     server: tuple[str, ...] = ()
     races: tuple[str, ...] = ()
+    dialect: str = ""
 
     @property
     def kind(self) -> str:

@@ -18,11 +18,20 @@ from tests.interop.environments import BUILD, environments
 RESULTS = Path(__file__).with_name("results.json")
 PAGE = Path(__file__).with_name("results.md")
 OUTCOMES = BUILD / "outcomes.json"
+CONTRACT = BUILD / "contract.json"
+OWN_TESTS = ["realtime/test_client_secrets.py"]
+"""Files of tests/api_resources in the official package's source distribution that test_contract.py runs."""
+LEFT_OUT = {
+    "realtime/test_calls.py": "the server has no calls: WebRTC and SIP are not offered yet",
+    "realtime/translations": "the server does not translate, and says so",
+}
+"""What of the same folder is not, and why."""
 COLUMNS = {
     "A spoken turn": ("speech_is_understood", "answers_are_spoken"),
     "A tool call": ("a_tool_is_called_and_its_result_spoken_about",),
     "An interruption": ("an_interruption_leaves_what_was_heard",),
     "Nothing refused": ("nothing_is_refused", "every_property_is_known", "it_comes_to_its_end"),
+    "Types": ("every_event_is_of_the_official_types",),
 }
 HEAD = """# Clients of others
 
@@ -36,24 +45,26 @@ integration.
 - **An interruption**: somebody speaks while an answer plays. The response is cancelled, the client takes back what was
   not heard, and what the server keeps of that answer is what was heard, to the millisecond, without its words.
 - **Nothing refused**: no error from the server, no property of an event that it does not know.
+- **Types**: every event of the server is what the official Python package has types for, whoever the client is.
 
 """
 
 POINTING = """\
 The key may be anything where the server has none. A session's model is fixed by its address: both packages for agents
 send a model with every update of the session too, and unless it is the same one the whole update is refused, tools and
-voice included."""
+voice included. The official npm package always encrypts: the environment variable NODE_EXTRA_CA_CERTS names the
+certificate, whose place `bargein serve --tls self-signed` says."""
 
 
 def record() -> dict[str, Any]:
-    """results.json with what has just been run in the place of what was known of those clients."""
-    outcomes = json.loads(OUTCOMES.read_text(encoding="utf-8"))
-    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    """results.json with what has just been run in the place of what was known of that."""
+    outcomes = _read(OUTCOMES)
+    results = _read(RESULTS) or {"clients": {}, "own_tests": {}}
     for client in environments().values():
         for driver in client.drivers:
             name = driver.partition(".")[0]
-            if name in outcomes and "skipped" not in outcomes[name].values():
-                results[name] = {
+            if outcomes.get(name, {}).get("it_comes_to_its_end", "skipped") != "skipped":
+                results["clients"][name] = {
                     "client": client.title,
                     "versions": client.versions,
                     "runtime": _runtime(client.kind),
@@ -62,7 +73,14 @@ def record() -> dict[str, Any]:
                     "bargein": __version__,
                     "outcomes": outcomes[name],
                 }
+    if passed := _read(CONTRACT):
+        results["own_tests"] = {"version": environments()["contract"].versions[0], "passed": passed}
     return results
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 def _runtime(kind: str) -> str:
@@ -75,18 +93,33 @@ def _runtime(kind: str) -> str:
 def page(results: dict[str, Any]) -> str:
     """The page in Markdown."""
     lines = ["| Client | Run as | " + " | ".join(COLUMNS) + " |", "| --- | --- |" + " --- |" * len(COLUMNS)]
-    for name, result in results.items():
+    for name, result in results["clients"].items():
         cells = [_cell(result["outcomes"], checks) for checks in COLUMNS.values()]
         versions = ", ".join(f"`{version}`" for version in result["versions"])
         lines.append(f"| {versions} | `{name}`, {result['runtime']} | " + " | ".join(cells) + " |")
     lines += ["", "## Pointing a client here", "", POINTING, ""]
     lines += ["| Client | Its address | Server |", "| --- | --- | --- |"]
-    seen = {result["client"]: result for result in results.values()}
+    seen = {result["client"]: result for result in results["clients"].values()}
     lines += [f"| {title} | `{result['url']}` | `{result['server']}` |" for title, result in seen.items()]
-    return HEAD + "\n".join(lines) + "\n"
+    return "\n".join([HEAD + lines[0], *lines[1:], "", *_own_tests(results["own_tests"])]) + "\n"
+
+
+def _own_tests(ran: dict[str, Any]) -> list[str]:
+    """What of the official package's own tests was run."""
+    told = [f"- `{file}`: {ran['passed'][file]} passed." for file in OWN_TESTS]
+    return [
+        "## The official package's own tests",
+        "",
+        f"Tests of requests in the source distribution of `{ran['version']}`, with our server in the place of theirs:",
+        "",
+        *told,
+        *(f"- `{file}` is left out: {why}." for file, why in LEFT_OUT.items()),
+    ]
 
 
 def _cell(outcomes: dict[str, str], checks: tuple[str, ...]) -> str:
+    if all(outcomes.get(check) == "skipped" for check in checks):
+        return "-"
     failed = [check.replace("_", " ") for check in checks if outcomes.get(check) != "passed"]
     return "no: " + ", ".join(failed) if failed else "yes"
 

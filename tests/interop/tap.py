@@ -1,6 +1,7 @@
 """A line between a client and the server that passes every byte on as it came, and reads along.
 
-For a client that insists on TLS the line's own end of it is here, and the server gets what was inside.
+Where it is encrypted, it shows the client the server's own certificate, with the server's key, and is itself a client
+that trusts no other: what both say of TLS is said as if nobody were between them.
 """
 
 from __future__ import annotations
@@ -87,8 +88,10 @@ class Tap:
 
 
 @asynccontextmanager
-async def tap(url: str, context: ssl.SSLContext | None = None) -> AsyncIterator[Tap]:
-    """Listen on a port of loopback for what is meant for the server at `url`; over TLS with a `context`."""
+async def tap(url: str, ours: ssl.SSLContext | None = None, theirs: ssl.SSLContext | None = None) -> AsyncIterator[Tap]:
+    """Listen on a port of loopback for what is meant for the server at `url`. `ours` encrypts what the client sends,
+    `theirs` what goes on to the server.
+    """
     host, port = urlsplit(url).hostname, urlsplit(url).port
     recordings: list[Recording] = []
     failures: list[str] = []
@@ -114,13 +117,13 @@ async def tap(url: str, context: ssl.SSLContext | None = None) -> AsyncIterator[
     async def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         recording = Recording()
         recordings.append(recording)
-        up_reader, up_writer = await asyncio.open_connection(host, port)
+        up_reader, up_writer = await asyncio.open_connection(host, port, ssl=theirs)
         await asyncio.gather(
             copy(recording, "client", reader, up_writer),
             copy(recording, "server", up_reader, writer),
             return_exceptions=True,
         )
 
-    listening = await asyncio.start_server(join, "127.0.0.1", 0, ssl=context)
+    listening = await asyncio.start_server(join, "127.0.0.1", 0, ssl=ours)
     async with listening:
         yield Tap(listening.sockets[0].getsockname()[1], recordings, failures)

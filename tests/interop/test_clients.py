@@ -10,7 +10,9 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +21,17 @@ from engine.realtime import Role, events, wire
 from tests.interop.conftest import need
 from tests.interop.environments import Environment, environments
 from tests.interop.tap import Message, Recording
-from tests.interop.world import SENTENCES, Talk, hold, served
+from tests.interop.world import DRIVERS, SENTENCES, Talk, hold, served
 
 BYTES_PER_MS = 48
 DELTAS = ("response.output_audio.delta", "response.audio.delta")
+BEYOND = {
+    "session.object is not known",
+    "session.id is not known",
+    "session.expires_at is not known",
+    "item.content.format is not known",
+}
+"""What the service sends and the official package has no type for."""
 SAID = [
     "This is the information desk.",
     'The weather service says "?light rain, twelve degrees"?.',  # a client may send any result as JSON
@@ -97,6 +106,19 @@ def test_every_property_is_known(talk: Talk) -> None:
             unknown.add(str(refusal.event["error"]["param"]))
     print("\n".join(f"unknown to the server: {name}" for name in sorted(unknown)))
     assert not unknown
+
+
+def test_every_event_is_of_the_official_types(talk: Talk, tmp_path: Path) -> None:
+    """Whoever the client is, its server's events are those that the official Python package has types for."""
+    if talk.client.dialect == "beta":
+        pytest.skip("the official package has types for today's dialect only")
+    official = environments()["openai"]
+    need(official)
+    sent = [json.dumps(message.event) for message in line(talk).messages if message.sender == "server"]
+    (tmp_path / "events").write_text("\n".join(sent), encoding="utf-8")
+    command = [str(official.python), str(DRIVERS / "check_events.py"), str(tmp_path / "events")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [told for told in map(json.loads, said.splitlines()) if told["problem"] not in BEYOND] == []
 
 
 def test_speech_is_understood(talk: Talk) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trustme
 
 from engine.server.voices import best_voice
 from tests.cli.harness import environment, finish, start
@@ -28,6 +27,9 @@ HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
 SCRIPT = HERE / "script.yaml"
 KEY = "sk-interop"
+CERTIFICATE = BUILD / "tls" / "self-signed.pem"
+EXPECTED = r"time=\S+ event=|bargein: its certificate"
+"""What a server says on stderr when all is well."""
 LIMIT_S = 120  # a hang ends as a failure
 # Without pauses: the script knows all words of a turn, so that semantic_vad would take a pause for its end.
 SENTENCES = {
@@ -69,6 +71,8 @@ def sounds() -> Path:
 @contextmanager
 def served(*options: object) -> Iterator[str]:
     """`bargein serve` as a user starts it; gives the URL of its WebSocket."""
+    if "--tls" in options:
+        options = (*options, "--tls-folder", CERTIFICATE.parent)
     process = start("serve", "--port", 0, "--responder", f"script:{SCRIPT}", *options)
     assert process.stdout is not None
     try:
@@ -80,7 +84,7 @@ def served(*options: object) -> Iterator[str]:
             raise AssertionError(f"the server does not listen: {process.stderr and process.stderr.read()}")
         process.send_signal(signal.SIGTERM)
         ran = finish(process)
-        complaints = [line for line in ran.err.splitlines() if not re.match(r"time=\S+ event=", line)]
+        complaints = [line for line in ran.err.splitlines() if not re.match(EXPECTED, line)]
         assert (ran.code, complaints) == (0, [])
     finally:
         if process.poll() is None:
@@ -94,15 +98,13 @@ def hold(url: str, client: Environment, driver: str, base: str) -> Talk:
 
 
 async def _hold(url: str, client: Environment, driver: str, base: str) -> Talk:
-    more, context = {}, None
-    if base.startswith(("https:", "wss:")):
-        authority = trustme.CA()
-        certificate = BUILD / "authority.pem"
-        authority.cert_pem.write_to_path(str(certificate))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
-        more = {"NODE_EXTRA_CA_CERTS": str(certificate)}
-    async with tap(url, context) as line:
+    more: dict[str, str] = {}
+    ours = theirs = None
+    if url.startswith("wss:"):
+        ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=CERTIFICATE)
+        ours.load_cert_chain(CERTIFICATE, CERTIFICATE.with_suffix(".key"))
+        more = {"NODE_EXTRA_CA_CERTS": str(CERTIFICATE)}
+    async with tap(url, ours, theirs) as line:
         command = _command(client, driver, base.format(port=line.port))
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -186,3 +186,7 @@ def judge(probabilities: Sequence[float], turns: TurnSettings) -> list[Started |
 )
 def test_least_speech_and_silence_rules(probabilities: list[float], expected: list[Started | Stopped]) -> None:
     assert judge(probabilities, TurnSettings()) == expected
+
+
+def test_a_silence_of_nothing_is_the_first_hop_without_speech() -> None:
+    assert judge([SPEECH] * 12 + [NOTHING] * 5, TurnSettings(silence_ms=0)) == [Started(0), Stopped(130)]

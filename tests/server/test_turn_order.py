@@ -160,6 +160,18 @@ def test_session_created_is_first_and_whole() -> None:
     assert config["audio"]["output"] == {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy", "speed": 1.0}
 
 
+def test_the_smallest_turn_detection_is_taken() -> None:
+    """The reference names no least silence; the official package's own tests ask for none at all."""
+    smallest = {"type": "server_vad", "threshold": 0, "prefix_padding_ms": 0, "silence_duration_ms": 0}
+
+    async def scene() -> Event:
+        async with session() as client:
+            return await client.update(audio={"input": {"turn_detection": smallest}})
+
+    updated = run(scene)
+    assert updated["session"]["audio"]["input"]["turn_detection"].items() >= smallest.items()
+
+
 def test_transcription_fails_honestly_without_a_recogniser() -> None:
     async def scene() -> None:
         async with session() as client:
