@@ -40,6 +40,7 @@ REFUSALS = (
     "server_full",
     "server_closing",
     "client_secrets_exhausted",
+    "dismissed",
 )
 OTHER = "other"
 """What stands for everything that is not in a list."""
@@ -151,8 +152,13 @@ class Metrics(Watcher):
         self._errors.add(by=figures.errors)
 
     def refused(self, answer: Answer) -> None:
-        """A front does not let somebody in, with this answer."""
-        self._refused.add(_reason(answer))
+        """A front does not let somebody in, with this answer; one without an error in it refuses nobody."""
+        if (reason := _reason(answer)) is not None:
+            self._refused.add(reason)
+
+    def dismissed(self) -> None:
+        """A WebSocket was opened to be told that what it asks for is not spoken here."""
+        self._refused.add("dismissed")
 
     def issued(self) -> None:
         """A client secret was made."""
@@ -217,11 +223,11 @@ class Metrics(Watcher):
 _BY_STATUS = {401: "unauthorized", 403: "forbidden"}
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: Answer) -> str | None:
     try:
         code = msgspec.json.decode(answer.body)["error"]["code"]
     except (msgspec.DecodeError, LookupError, TypeError):
-        code = None
+        return None
     return code if code in REFUSALS else _BY_STATUS.get(answer.status, OTHER)
 
 

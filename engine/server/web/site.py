@@ -244,7 +244,7 @@ class Site:
         try:
             dismissed = dismissal(request.path, request.query, start, wants_beta=wants_beta, beta=self.options.beta)
             if dismissed is not None:
-                await _dismiss(connection, dismissed)
+                await self._dismiss(connection, dismissed)
                 return
             await serve_connection(
                 connection,
@@ -262,9 +262,17 @@ class Site:
                 owner=place.identity.owner,
             )
         except ProtocolError as problem:  # what a client secret attached is not taken any more
-            await _dismiss(connection, Dismissal(problem))
+            await self._dismiss(connection, Dismissal(problem))
         finally:
             place.leave()
+
+    async def _dismiss(self, connection: Connection, dismissed: Dismissal) -> None:
+        self.metrics.dismissed()
+        problem = dismissed.problem
+        error = {"type": problems.KIND, "code": problem.code, "message": str(problem), "param": None, "event_id": None}
+        with suppress(ConnectionLost):  # who is gone need not be told
+            await connection.send(wire.encode(ev.Error(event_id=Ids().new("event"), error=error)))
+            await connection.close(dismissed.code, dismissed.reason)
 
 
 def body_problem(route: Route, request: Request) -> Answer | None:
@@ -319,14 +327,6 @@ def _upgrade_required(request: Request) -> Answer:
 
 def _going() -> Answer:
     return refusal(503, "This server is going away: try another one.", code="server_closing", headers=_RETRY)
-
-
-async def _dismiss(connection: Connection, dismissed: Dismissal) -> None:
-    problem = dismissed.problem
-    error = {"type": problems.KIND, "code": problem.code, "message": str(problem), "param": None, "event_id": None}
-    with suppress(ConnectionLost):  # who is gone need not be told
-        await connection.send(wire.encode(ev.Error(event_id=Ids().new("event"), error=error)))
-        await connection.close(dismissed.code, dismissed.reason)
 
 
 __all__ = ["MAX_MESSAGE", "SUBPROTOCOL", "Place", "Site", "announces_body", "body_problem", "too_long"]

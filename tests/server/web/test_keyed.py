@@ -101,6 +101,7 @@ def test_a_transcription_secret_needs_no_word_in_the_url() -> None:
         for query in ("", "?intent=transcription"):
             assert (await created(server, made.value, query))["type"] == "transcription"
         assert (await created(server, made.value, "?model=gpt-realtime"))["code"] == "invalid_model"
+        assert read(server.site.metrics.text())['bargein_refused_total{reason="dismissed"}'] == 1
 
     with_server(test, credentials=keyed())
 

@@ -108,9 +108,6 @@ def test_sessions_and_turns() -> None:
         (refusal(429, "No.", code="rate_limit_exceeded"), "rate_limit_exceeded"),
         (refusal(503, "No.", code="server_full"), "server_full"),
         (refusal(400, "No.", code=CANARY), "other"),
-        (Answer(400, b"{"), "other"),
-        (Answer(400, b"[]"), "other"),
-        (Answer(404), "other"),
     ],
 )
 def test_refusals_by_reason(refused: Answer, reason: str) -> None:
@@ -119,6 +116,16 @@ def test_refusals_by_reason(refused: Answer, reason: str) -> None:
     found = {name: value for name, value in read(metrics.text()).items() if name.startswith("bargein_refused")}
     assert {name for name, value in found.items() if value} == {f'bargein_refused_total{{reason="{reason}"}}'}
     assert len(found) == len(REFUSALS) + 1
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(503, b'{"status":"draining"}'), Answer(400, b"{"), Answer(400, b"[]"), Answer(404)]
+)
+def test_an_answer_without_an_error_refuses_nobody(answer: Answer) -> None:
+    """Such as that of /healthz to a balancer that asks every second."""
+    metrics = Metrics()
+    metrics.refused(answer)
+    assert not any(value for name, value in read(metrics.text()).items() if "refused" in name)
 
 
 def test_whatever_happens_the_series_stay_the_same() -> None:
