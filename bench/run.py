@@ -38,6 +38,7 @@ BENCHES = [
     "conceal",
     "denoise",
     "vad",
+    "gate",
     "burst",
     "framing",
     "wire",

@@ -153,7 +153,7 @@ static int listen(rt_duplex *d, uint64_t hop)
     c->stats.probability = probability;
     c->stats.bridged = rt_vad_bridged(vad);
     c->stats.floor_db = rt_vad_floor_db(vad);
-    return decide(d, probability, hop);
+    return decide(d, rt_vad_foreground(vad, probability), hop);
 }
 
 /* What is sent of captured hop `hop`, and of what was held before it. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define HOP_MS 10u
+#define HOP_SHARES 1000u
 #define LONGEST_HOLD_HOPS 200u /* with the longest pre-roll this fits the gate's history */
 
 enum { IDLE = 0, DUCKED = 1, CONFIRMED = 2 };
@@ -13,7 +14,7 @@ int rt_interrupt_valid(const rt_interrupt_config *config)
 {
     return config->policy >= RT_POLICY_EITHER && config->policy <= RT_POLICY_NEVER && config->confirm_ms >= 10 &&
            config->confirm_ms <= 1000 && config->restore_ms >= 10 && config->restore_ms <= 2000 && config->threshold >= 0.0f &&
-           config->threshold <= 1.0f;
+           config->threshold <= 1.0f && config->sure >= 0.0f && config->sure <= 1.0f;
 }
 
 int rt_interrupt_init(rt_interrupt *interrupt, const rt_interrupt_config *config)
@@ -29,7 +30,7 @@ void rt_interrupt_reset(rt_interrupt *interrupt)
 {
     interrupt->state = IDLE;
     interrupt->duck = interrupt->latch = 0;
-    interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
+    interrupt->speech = interrupt->quiet_hops = interrupt->held_hops = 0;
 }
 
 static int holds(const rt_interrupt *interrupt)
@@ -37,21 +38,34 @@ static int holds(const rt_interrupt *interrupt)
     return interrupt->config.policy == RT_POLICY_EITHER || interrupt->config.policy == RT_POLICY_LOCAL;
 }
 
-static void count_speech(rt_interrupt *interrupt, int speech)
+static int is_speech(const rt_interrupt *interrupt, float probability)
+{
+    return probability >= interrupt->config.threshold && probability > 0.0f;
+}
+
+static uint32_t share_of(const rt_interrupt *interrupt, float probability)
+{
+    float threshold = interrupt->config.threshold, sure = interrupt->config.sure;
+    if (probability >= sure || sure <= threshold)
+        return HOP_SHARES;
+    return (uint32_t)((float)HOP_SHARES * (probability - threshold) / (sure - threshold));
+}
+
+static void count_speech(rt_interrupt *interrupt, float probability)
 {
     interrupt->held_hops++;
-    if (speech) {
-        interrupt->speech_halves += 2;
+    if (is_speech(interrupt, probability)) {
+        interrupt->speech += share_of(interrupt, probability);
         interrupt->quiet_hops = 0;
     } else {
-        interrupt->speech_halves -= interrupt->speech_halves > 0;
+        interrupt->speech -= interrupt->speech < HOP_SHARES / 2 ? interrupt->speech : HOP_SHARES / 2;
         interrupt->quiet_hops++;
     }
 }
 
 static int sustained(const rt_interrupt *interrupt)
 {
-    return interrupt->speech_halves * HOP_MS >= 2 * interrupt->config.confirm_ms || interrupt->held_hops >= LONGEST_HOLD_HOPS;
+    return interrupt->speech * HOP_MS >= HOP_SHARES * interrupt->config.confirm_ms || interrupt->held_hops >= LONGEST_HOLD_HOPS;
 }
 
 static void to_idle(rt_interrupt *interrupt)
@@ -67,20 +81,20 @@ static void confirm(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_resul
     result->change |= RT_CHANGE_CONFIRMED;
 }
 
-static void duck(rt_interrupt *interrupt, uint32_t newest, rt_interrupt_result *result)
+static void duck(rt_interrupt *interrupt, float probability, uint32_t newest, rt_interrupt_result *result)
 {
     interrupt->state = DUCKED;
     interrupt->duck = newest;
-    interrupt->speech_halves = interrupt->quiet_hops = interrupt->held_hops = 0;
-    count_speech(interrupt, 1);
+    interrupt->speech = interrupt->quiet_hops = interrupt->held_hops = 0;
+    count_speech(interrupt, probability);
     result->change = RT_CHANGE_DUCKED;
     if (holds(interrupt) && sustained(interrupt))
         confirm(interrupt, newest, result);
 }
 
-static void while_ducked(rt_interrupt *interrupt, int speech, uint32_t playing, uint32_t newest, rt_interrupt_result *result)
+static void while_ducked(rt_interrupt *interrupt, float probability, uint32_t playing, uint32_t newest, rt_interrupt_result *result)
 {
-    count_speech(interrupt, speech);
+    count_speech(interrupt, probability);
     if (playing == 0) {
         to_idle(interrupt);
         result->hold = RT_HOLD_SEND;
@@ -98,16 +112,15 @@ static void while_ducked(rt_interrupt *interrupt, int speech, uint32_t playing, 
 void rt_interrupt_process(rt_interrupt *interrupt, float probability, uint32_t playing, uint32_t newest,
                           rt_interrupt_result *result) RT_NONBLOCKING
 {
-    int speech = probability >= interrupt->config.threshold && probability > 0.0f;
     result->hold = RT_HOLD_OFF;
     result->change = RT_CHANGE_NONE;
     if (interrupt->state == DUCKED)
-        while_ducked(interrupt, speech, playing, newest, result);
+        while_ducked(interrupt, probability, playing, newest, result);
     else if (interrupt->state == CONFIRMED && (playing == 0 || playing > interrupt->latch))
         to_idle(interrupt);
-    if (interrupt->state == IDLE && result->change == RT_CHANGE_NONE && speech && playing != 0 &&
+    if (interrupt->state == IDLE && result->change == RT_CHANGE_NONE && is_speech(interrupt, probability) && playing != 0 &&
         interrupt->config.policy != RT_POLICY_NEVER)
-        duck(interrupt, newest, result);
+        duck(interrupt, probability, newest, result);
     if (interrupt->state == DUCKED && holds(interrupt))
         result->hold = RT_HOLD_ON;
     result->duck = interrupt->duck;

@@ -7,8 +7,10 @@
  *   IDLE ──speech while playing──▶ DUCKED ──sustained speech, or 2 s of hold──▶ CONFIRMED ──silence or a newer generation plays──▶ IDLE
  *                                    └──restore_ms without speech, or playback ended──▶ IDLE
  *
- * Sustained: a hop of speech counts 10 ms, a hop without takes 5 ms away, and the hop in which confirm_ms are counted confirms. The onset
- * counts: speech without a gap confirms in hop ceil(confirm_ms / 10), the one that ducks being hop 1 (100: nine hops after it; 10: in it,
+ * Sustained: a hop of speech counts 10 ms, a hop without takes 5 ms away, and the hop in which confirm_ms are counted confirms. A hop that is
+ * not sure counts less: nothing at `threshold`, all of it from `sure` on, in proportion between them; so what is hardly speech ducks at once,
+ * since that is soon taken back, and has to go on longer to end a reply. The onset
+ * counts: sure speech without a gap confirms in hop ceil(confirm_ms / 10), the one that ducks being hop 1 (100: nine hops after it; 10: in it,
  * then both changes are reported at once and nothing is held). Likewise restore: in hop ceil(restore_ms / 10) of a row without speech.
  * From DUCKED the captured sound is held; CONFIRMED sends it, restore drops it (a cough), the end of playback sends it (nothing was left
  * to interrupt).
@@ -35,6 +37,7 @@ typedef struct rt_interrupt_config {
     float threshold;     /* 0..1, probability from which a hop is speech */
     uint32_t confirm_ms; /* 10..1000 */
     uint32_t restore_ms; /* 10..2000 */
+    float sure;          /* 0..1, probability from which a hop counts wholly; up to threshold: every hop of speech does */
 } rt_interrupt_config;
 
 typedef struct rt_interrupt_result {
@@ -58,7 +61,7 @@ struct rt_interrupt {
     rt_interrupt_config config;
     int state;
     uint32_t duck, latch;
-    uint32_t speech_halves; /* half hops */
+    uint32_t speech; /* counted, in parts of HOP_SHARES of a hop */
     uint32_t quiet_hops, held_hops;
 };
 

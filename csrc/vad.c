@@ -9,6 +9,10 @@
 #define LEAST_FLOOR 3.1623e-7f /* -65 dBFS: below it every microphone and coder is quiet */
 #define SILENT_PEAK 3.2e-5f    /* about one step of 16 bits */
 #define SILENT_HOPS 3u
+#define FLAT_DB 1.0f /* above the floor: steady noise swings so much */
+#define PLAIN_DB 5.0f
+#define RAISED_DB 15.0f
+#define DOUBLE_DB 25.0f
 
 size_t rt_vad_size(void) { return RT_ALIGN64(sizeof(rt_vad)); }
 
@@ -104,3 +108,16 @@ uint32_t rt_vad_latency(const rt_vad *vad)
 }
 
 float rt_vad_floor_db(const rt_vad *vad) { return vad->floor_db; }
+
+static float between(float from, float to, float db)
+{
+    float share = (db - from) / (to - from);
+    return share > 0.0f ? share < 1.0f ? share : 1.0f : 0.0f;
+}
+
+float rt_vad_foreground(const rt_vad *vad, float probability) RT_NONBLOCKING
+{
+    float above = vad->level_db - vad->floor_db;
+    float weighed = probability * between(FLAT_DB, PLAIN_DB, above) * (1.0f + between(RAISED_DB, DOUBLE_DB, above));
+    return weighed < 1.0f ? weighed : 1.0f;
+}

@@ -28,6 +28,9 @@ float rt_vad_process(rt_vad *vad, const float *hop) RT_NONBLOCKING;
 /* `hops` hops in a row; `exact` and `bridged` take one number each per hop. */
 void rt_vad_many(rt_vad *vad, const float *sound, uint32_t hops, float *exact, float *bridged);
 float rt_vad_bridged(const rt_vad *vad);    /* of the last hop */
+/* For barge-in: a probability of the last hop, weighed by how far its level stands out of the room. Nothing up to 1 dB above the floor,
+ * as it is at 5 to 15 dB, twice (1 at most) from 25 dB on: a steady noise is not somebody who speaks up, and who does stands out. */
+float rt_vad_foreground(const rt_vad *vad, float probability) RT_NONBLOCKING;
 float rt_vad_level_db(const rt_vad *vad);   /* of the last hop, dBFS in the band */
 float rt_vad_floor_db(const rt_vad *vad);   /* the tracked floor, dBFS in the band */
 uint32_t rt_vad_latency(const rt_vad *vad); /* samples the decision lags: 480 */

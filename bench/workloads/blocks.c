@@ -131,7 +131,7 @@ static void gate(uint32_t hop)
 static void begin_interrupt(const void *option)
 {
     (void)option;
-    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 300};
+    rt_interrupt_config config = {RT_POLICY_EITHER, 0.3f, 80, 300, 0.5f};
     block = memory(rt_interrupt_size());
     rt_interrupt_init(block, &config);
 }

@@ -62,7 +62,7 @@ static rt_duplex_config next_config(input *in)
     c.gate.hold_ms = next_in(in, 0, 300);
     c.gate.preroll_ms = next_in(in, 0, 500);
     c.gate.linger_ms = next_in(in, 0, 500);
-    c.interrupt = (rt_interrupt_config){(int)next_in(in, 0, 3), 0.5f, 0, 0};
+    c.interrupt = (rt_interrupt_config){(int)next_in(in, 0, 3), 0.3f, 0, 0, 0.5f};
     c.interrupt.confirm_ms = next_in(in, 10, 265);
     c.interrupt.restore_ms = next_in(in, 10, 265);
     c.playout = (rt_playout_config){(int)next_in(in, 0, 2), 9600, 0, 0, 0};

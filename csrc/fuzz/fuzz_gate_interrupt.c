@@ -31,7 +31,7 @@ static rt_gate_config next_gate(input *in)
 
 static rt_interrupt_config next_interrupt(input *in)
 {
-    rt_interrupt_config config = {(int)next_in(in, 0, 4) - (next_byte(in) > 250), next_share(in), 0, 0};
+    rt_interrupt_config config = {(int)next_in(in, 0, 4) - (next_byte(in) > 250), next_share(in), 0, 0, next_share(in)};
     config.confirm_ms = next_in(in, 5, 1005);
     config.restore_ms = next_in(in, 5, 2005);
     return config;
@@ -43,7 +43,7 @@ static int sound_configs(const rt_gate_config *g, const rt_interrupt_config *c)
 {
     return g->mode >= 0 && g->mode <= 2 && share(g->open_threshold) && share(g->close_threshold) &&
            g->close_threshold <= g->open_threshold && g->hold_ms <= 10000 && g->preroll_ms <= 500 &&
-           c->policy >= 0 && c->policy <= 3 && share(c->threshold) && c->confirm_ms >= 10 && c->confirm_ms <= 1000 &&
+           c->policy >= 0 && c->policy <= 3 && share(c->threshold) && share(c->sure) && c->confirm_ms >= 10 && c->confirm_ms <= 1000 &&
            g->linger_ms <= 60000 && c->restore_ms >= 10 && c->restore_ms <= 2000;
 }
 

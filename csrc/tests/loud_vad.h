@@ -44,6 +44,7 @@ void rt_vad_many(rt_vad *vad, const float *sound, uint32_t hops, float *exact, f
 }
 
 float rt_vad_bridged(const rt_vad *vad) { return vad->bridged; }
+float rt_vad_foreground(const rt_vad *vad, float probability) RT_NONBLOCKING { return (void)vad, probability; }
 float rt_vad_level_db(const rt_vad *vad) { return vad->level_db; }
 float rt_vad_floor_db(const rt_vad *vad) { return vad->floor_db; }
 uint32_t rt_vad_latency(const rt_vad *vad) { return (void)vad, 2 * RT_HOP; }

@@ -64,6 +64,35 @@ static void gaps_take_half_away(void)
     free(i);
 }
 
+/* From threshold 0.3 to sure 0.5: a hop of 0.4 counts half, one of 0.3 nothing, so it only ducks. */
+static void unsure_hops_count_less(void)
+{
+    rt_interrupt_config config = usual;
+    config.threshold = 0.3f, config.sure = 0.5f;
+    static const float probabilities[] = {1.0f, 0.5f, 0.4f, 0.35f};
+    static const int wanted[] = {10, 10, 20, 40};
+    for (int n = 0; n < 4; n++) {
+        rt_interrupt *i = make(&config);
+        rt_interrupt_result result = {0};
+        int hops = 0;
+        for (; hops < 100 && !(result.change & RT_CHANGE_CONFIRMED); hops++)
+            rt_interrupt_process(i, probabilities[n] + 1e-6f, 1, 1, &result);
+        CHECK(hops >= wanted[n] - 1 && hops <= wanted[n]);
+        free(i);
+    }
+    rt_interrupt *i = make(&config);
+    rt_interrupt_result result;
+    for (int k = 0; k < 199; k++) {
+        rt_interrupt_process(i, 0.3f, 1, 1, &result);
+        CHECK_EQUAL(result.change, k == 0 ? RT_CHANGE_DUCKED : RT_CHANGE_NONE);
+    }
+    free(i);
+    config.sure = 1.5f;
+    i = check_memory(rt_interrupt_size());
+    CHECK_EQUAL(rt_interrupt_init(i, &config), RT_BAD_ARGUMENT);
+    free(i);
+}
+
 static void restores_after_restore_ms_without(void)
 {
     rt_interrupt *i = make(&usual);
@@ -246,6 +275,7 @@ int main(void)
     nothing_to_interrupt();
     confirms_after_confirm_ms_of_speech();
     gaps_take_half_away();
+    unsure_hops_count_less();
     restores_after_restore_ms_without();
     playback_that_ends_releases();
     longest_hold_is_two_seconds();

@@ -116,6 +116,35 @@ static void broken_samples_are_forgotten(void)
     free(vad);
 }
 
+/* Noise that is steady is no foreground however loud; 20 dB more, for a moment, is; 30 dB more counts twice. */
+static void who_speaks_up_stands_out(void)
+{
+    for (int loud = 0; loud < 2; loud++) {
+        rt_vad *vad = make_vad();
+        float hop[RT_HOP], steady = 0.0f;
+        for (int i = 0; i < 400; i++) {
+            noise(hop, loud ? 0.1 : 0.002);
+            rt_vad_process(vad, hop);
+            if (i > 200)
+                steady += rt_vad_foreground(vad, 0.4f) / 199.0f;
+        }
+        CHECK(steady < 0.15f);
+        for (int i = 0; i < 5; i++) {
+            noise(hop, loud ? 0.3 : 0.006); /* 9.5 dB */
+            rt_vad_process(vad, hop);
+        }
+        CHECK_NEAR(rt_vad_foreground(vad, 0.4f), 0.4, 1e-6);
+        for (int i = 0; i < 5; i++) {
+            noise(hop, loud ? 4.0 : 0.08); /* 32 dB */
+            rt_vad_process(vad, hop);
+        }
+        CHECK_NEAR(rt_vad_foreground(vad, 0.4f), 0.8, 1e-6);
+        CHECK_NEAR(rt_vad_foreground(vad, 0.9f), 1.0, 1e-6);
+        CHECK(rt_vad_foreground(vad, 0.0f) == 0.0f);
+        free(vad);
+    }
+}
+
 static void a_copy_goes_on_the_same_and_reset_begins_again(void)
 {
     rt_vad *vad = make_vad(), *copy = check_memory(rt_vad_size());
@@ -163,6 +192,7 @@ int main(void)
     noise_and_tones_are_no_speech();
     level_and_floor_follow_the_room();
     broken_samples_are_forgotten();
+    who_speaks_up_stands_out();
     a_copy_goes_on_the_same_and_reset_begins_again();
     many_hops_at_once_are_the_same();
     return CHECK_DONE();

@@ -84,18 +84,25 @@ class GateMode(enum.Enum):
 class BargeIn:
     """When speech over a reply ducks it, and when it ends it. `threshold` 0..1, `duck_db` -60..0.
 
-    Speech with a probability of `threshold` ducks in the same hop of 10 ms, along a ramp of `ramp_ms` (10..1000, also
-    that of volume and hold). `confirm_ms` (10..1000) of it end the reply under a fade of `fade_ms` (1..200): a hop
-    without speech takes half a hop away. `restore_ms` (10..2000) of continuous non-speech take it all back.
+    What may be speech, with a probability of `threshold`, ducks in the same hop of 10 ms, along a ramp of `ramp_ms`
+    (10..1000, also that of volume and hold). `confirm_ms` (10..1000) of it end the reply under a fade of `fade_ms`
+    (1..200). A hop counts wholly from a probability of `sure` (0..1) on, and in proportion between the two; with `sure`
+    up to `threshold` every hop of speech counts wholly. A hop without speech takes half a hop away. `restore_ms`
+    (10..2000) of continuous non-speech take it all back. The probability is weighed by how far the level stands out of
+    the room: nothing up to 1 dB above its floor, twice from 25 dB on.
+
+    So a cough or a knock makes a reply quieter for a moment, and a spoken "mhm" longer than `confirm_ms` ends it: for
+    more patience give a longer one.
     """
 
     policy: Policy = Policy.EITHER
-    threshold: float = 0.5
+    threshold: float = 0.3
     duck_db: float = -18.0
-    confirm_ms: int = 120
+    confirm_ms: int = 80
     restore_ms: int = 200
     fade_ms: int = 20
     ramp_ms: int = 10
+    sure: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +112,8 @@ class Gate:
     """
 
     mode: GateMode = GateMode.OFF
-    threshold: float = 0.5
-    close_threshold: float = 0.3
+    threshold: float = 0.2  # low: what passes for nothing costs little, a soft talker's first word is gone for good
+    close_threshold: float = 0.15
     hold_ms: int = 400
     preroll_ms: int = 300
     linger_ms: int = 1000
@@ -212,6 +219,7 @@ def _fill_interrupt(c: Any, barge_in: BargeIn) -> None:
     c.threshold = checked("barge_in.threshold", barge_in.threshold, 0, 1)
     c.confirm_ms = int(checked("barge_in.confirm_ms", barge_in.confirm_ms, 10, 1000))
     c.restore_ms = int(checked("barge_in.restore_ms", barge_in.restore_ms, 10, 2000))
+    c.sure = checked("barge_in.sure", barge_in.sure, 0, 1)
 
 
 def _fill_gate(c: Any, gate: Gate) -> None:

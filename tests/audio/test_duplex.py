@@ -187,13 +187,13 @@ RECORD = np.dtype([("position", "<u8"), ("bytes", "<u4"), ("flags", "<u4"), ("pa
 
 
 def interrupted(**fields: Any) -> tuple[Bench, int]:
-    """A long reply, and speech over it from hop 50 on; returns the bench and the hop of the onset."""
+    """A long reply, and speech over it from hop 50 on; returns the bench and the hop in which it stands out."""
     bench = Bench(**fields)
     bench.play(reply(24000 * 5))
     bench.say(hops(50))
     bench.say(voice(HOP * 40))
     bench.say(hops(100))
-    onset = next(n for n, p in enumerate(bench.probabilities) if p >= 0.5)
+    onset = next(n for n, p in enumerate(bench.probabilities) if p >= 0.15)  # out of silence a voice counts twice
     return bench, onset
 
 
@@ -215,12 +215,21 @@ def test_the_duck_comes_soon_after_the_onset_of_speech() -> None:
 
 
 def test_sustained_speech_ends_the_reply_within_the_fade() -> None:
-    bench, _ = interrupted()
+    bench, _ = interrupted(barge_in=BargeIn(confirm_ms=120, sure=0))
     confirmed = bench.the(EventKind.CONFIRMED)
     assert confirmed.position - bench.the(EventKind.DUCKED).position == 11 * HOP  # 120 ms, the first hop counted
     played = np.concatenate(bench.heard)
     assert played[confirmed.position : confirmed.position + 240].any()
     assert not played[confirmed.position + 480 :].any()
+
+
+def test_what_is_not_sure_to_be_speech_has_to_go_on_longer() -> None:
+    def waited(**fields: Any) -> int:
+        bench, _ = interrupted(barge_in=BargeIn(confirm_ms=120, **fields))
+        return bench.the(EventKind.CONFIRMED).position - bench.the(EventKind.DUCKED).position
+
+    assert waited(threshold=0.1, sure=0) == 11 * HOP
+    assert waited(threshold=0.1, sure=1.0) > 11 * HOP
 
 
 def test_the_ledger_counts_what_was_heard_before_the_fade() -> None:
@@ -431,6 +440,7 @@ OUT_OF_RANGE: list[tuple[str, dict[str, Any], str]] = [
     ("barge_in.duck_db", {"barge_in": BargeIn(duck_db=1.0)}, "1.0: give -60 to 0"),
     ("barge_in.confirm_ms", {"barge_in": BargeIn(confirm_ms=5)}, "5: give 10 to 1000"),
     ("barge_in.restore_ms", {"barge_in": BargeIn(restore_ms=2001)}, "2001: give 10 to 2000"),
+    ("barge_in.sure", {"barge_in": BargeIn(sure=1.5)}, "1.5: give 0 to 1"),
     ("barge_in.fade_ms", {"barge_in": BargeIn(fade_ms=0)}, "0: give 1 to 200"),
     ("gate.threshold", {"gate": Gate(threshold=-0.1)}, "-0.1: give 0 to 1"),
     ("gate.close_threshold", {"gate": Gate(threshold=0.4, close_threshold=0.5)}, "0.5: give 0 to 0.4"),

@@ -10,7 +10,7 @@ import pytest
 
 import engine
 from engine import clock
-from engine.audio import EventKind
+from engine.audio import BargeIn, EventKind, Policy
 from engine.conversation import CommitOutcome, Conversation, Settings, converse
 from engine.endpoints import Elsewhere
 from engine.errors import LocalProtocolError
@@ -98,7 +98,8 @@ def test_what_is_sent_after_a_commit_stays_behind_it() -> None:
         conversation.send(ev.InputAudioBufferClear())
         await asyncio.sleep(5)
 
-    talk = held(question(), tones("echo"), during=in_order, read=False, session=MANUAL)
+    deaf = BargeIn(Policy.NEVER)
+    talk = held(question(), tones("echo"), during=in_order, read=False, session=MANUAL, barge_in=deaf)
     sent = [entry.type for entry in talk.log.entries if entry.kind == "sent"]
     commit = sent.index("input_audio_buffer.commit")
     assert sent[commit + 1 : commit + 3] == ["response.create", "input_audio_buffer.clear"]

@@ -101,7 +101,7 @@ def test_the_duck_comes_with_the_detection(talk: Held) -> None:
     onset = SPEECH[1][0] * RATE
     assert onset - HOP <= ducked.position <= onset + 3 * HOP
     heard = [event for event in talk.log.reports(EventKind.SPEECH_STARTED) if event.position >= ducked.position]
-    assert heard[0].position - ducked.position == HOP, "speech is reported with its second hop, the duck with its first"
+    assert HOP <= heard[0].position - ducked.position <= 6 * HOP, "the duck does not wait until speech is sure"
 
 
 def test_silence_comes_within_the_fade_and_a_hop(talk: Held) -> None:

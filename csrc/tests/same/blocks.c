@@ -197,7 +197,7 @@ static void gate(void)
 
 static void interrupt(void)
 {
-    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 200};
+    rt_interrupt_config config = {RT_POLICY_EITHER, 0.5f, 120, 200, 0.75f};
     rt_interrupt *r = make(rt_interrupt_size());
     uint64_t state = 10;
     rt_interrupt_init(r, &config);

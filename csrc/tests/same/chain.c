@@ -101,7 +101,7 @@ static void duplex(uint32_t rate, int format)
         .sample = RT_INT16, .max_block_frames = block, .send_format = format, .records_ms = 5000,
         .speech_threshold = 0.5f, .speech_release = 0.35f, .speech_ms = 20, .pause_ms = 150,
         .duck_gain = 0.125f, .ramp_ms = 10, .wakeup_descriptor = -1, .wakeup_records = 2,
-        .gate = {RT_GATE_SILENCE, 0.5f, 0.3f, 400, 300, 1000}, .interrupt = {RT_POLICY_EITHER, 0.5f, 120, 200},
+        .gate = {RT_GATE_SILENCE, 0.2f, 0.15f, 400, 300, 1000}, .interrupt = {RT_POLICY_EITHER, 0.3f, 80, 200, 0.5f},
         .playout = {.format = format, .capacity_frames = per_s * 20, .fade_ms = 20, .policy = RT_PLAYOUT_BURST,
                     .max_delay_ms = 2000, .patience = 1.0f},
     };
