@@ -228,3 +228,20 @@ def test_the_form_of_what_changed(tab: Tab) -> None:
         "server_vad",
         "none",
     ]
+
+
+def test_sound_that_a_slow_network_has_no_room_for_is_left_out(tab: Tab) -> None:
+    told = tab.run(
+        """
+        const { Link } = await part("link.js");
+        const sent = [];
+        const link = Object.create(Link.prototype);
+        const socket = { readyState: WebSocket.OPEN, bufferedAmount: 0, send: (text) => sent.push(text) };
+        Object.assign(link, { socket, leftOut: 0, count: 0, onSent: () => {} });
+        const went = [link.sendSound("AAAA")];
+        socket.bufferedAmount = 2 ** 20 + 1;
+        went.push(link.sendSound("BBBB"), link.send({ type: "response.create" }) !== "");
+        return { went, out: link.leftOut, sent: sent.length };
+        """
+    )
+    assert told == {"went": [True, False, True], "out": 1, "sent": 2}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+import ssl
 from importlib.resources import files
 from typing import Any
 
 import pytest
+import trustme
 
 from engine.server import Credentials, ServerOptions
 from engine.server.responders import Say
@@ -233,6 +236,46 @@ def test_with_little_motion_the_picture_does_not_run(served: Served, open_tab: O
 # ---- what goes wrong
 
 
+def test_on_a_phone_a_notice_is_seen_in_every_view(open_tab: Open) -> None:
+    with Served(Says([Say("Good day.")])) as server:
+        tab = open_tab(server.page, viewport=PHONE)
+        tab.connect()
+        tab.show("events")
+        server.stop()
+        tab.wait("#notices .notice")
+        tab.show("talk")
+        assert tab.page.is_visible("#notices .notice")
+        assert tab.page.evaluate(WIDER) == []
+        tab.page.get_by_role("button", name="Put away").click()
+        assert not tab.page.is_visible("#notices .notice")
+
+
+def test_the_policy_is_kept_by_the_browser(tab: Tab) -> None:
+    tab.expected = ["Content Security Policy", "Trusted", "script-src", "connect-src"]
+    told = tab.page.evaluate(
+        """async () => {
+          const tries = [];
+          const outcome = (work) => Promise.resolve().then(work).then(() => "done", () => "refused");
+          const attempt = async (work) => tries.push(await outcome(work));
+          await attempt(() => { document.body.innerHTML = "<b>x</b>"; });
+          await attempt(() => fetch("http://127.0.0.1:9/"));
+          const script = document.createElement("script");
+          await attempt(() => { script.textContent = "window.ran = true"; document.head.append(script); });
+          return [tries, window.ran ?? false, document.querySelectorAll("b").length];
+        }"""
+    )
+    assert told == [["refused", "refused", "refused"], False, 0]
+
+
+def test_another_format_would_be_noise_and_is_told(tab: Tab) -> None:
+    tab.connect()
+    tab.page.check("#session-view [value=json]")
+    session = {"type": "realtime", "audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    tab.page.fill("#json-text", json.dumps({"type": "session.update", "session": session}))
+    tab.page.click("#session-json [type=submit]")
+    assert "audio/pcm only" in tab.wait("#notices .notice").inner_text()
+
+
 def without(browser: Any, address: str, script: str) -> Tab:
     """A page in a browser where something is otherwise."""
     context = browser.new_context()
@@ -358,3 +401,13 @@ def test_a_server_with_keys_asks_for_one(open_tab: Open) -> None:
         tab.connect()
         tab.page.click("#disconnect")
         tab.wait("body[data-state=idle]")
+
+
+def test_it_talks_over_tls(open_tab: Open) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with Served(Says([Say("Good day.")]), tls=context) as server:
+        assert server.page.startswith("https://")
+        tab = open_tab(server.page, ignore_https_errors=True)
+        tab.connect()
+        tab.wait("#turns .turn.far", has_text="Good day.")

@@ -16,6 +16,7 @@ from tests.playground.browser import RATE, Tab, read_stereo
 from tests.playground.conftest import Open
 from tests.playground.served import Served
 from tests.server.harness import Says
+from tests.server.test_recognition import Ears
 
 QUESTION_S = 1.5
 
@@ -237,3 +238,45 @@ def test_a_call_of_a_tool_takes_an_output(open_tab: Open) -> None:
         assert item["call_id"].startswith("call_")
         assert item["output"] == '{"weather": "rain"}'
         assert tab.events("error") == []
+
+
+def test_the_words_of_the_person_are_written_down(open_tab: Open) -> None:
+    ears = Ears("Can you tell me how the tides work?", "")
+    with Served(Says([Say("Good day.")]), recogniser=ears) as server:
+        tab = open_tab(server.page)
+        tab.connect()
+        tab.page.fill("#f-transcription", "gpt-4o-transcribe")
+        tab.page.click("#apply")
+        tab.wait("#turns .turn.near .said", has_text="Can you tell me how the tides work?")
+        tab.wait("#turns .turn.near .said", has_text="no words were understood")
+
+
+def test_speech_that_shall_not_interrupt_does_not(served: Served, open_tab: Open) -> None:
+    tab = open_tab(served.page)
+    tab.connect()
+    tab.page.uncheck("#f-interrupting")
+    tab.page.click("#apply")
+    tab.wait("#answer .accepted")
+    tab.wait("#status", has_text="Answering")
+    tab.wait("#status", has_text="Hearing you")
+    tab.wait("#status", has_text="Answering")
+    tab.show("events")
+    assert tab.events("conversation.item.truncate") == []
+    assert tab.page.locator("#turns .interrupted").count() == 0
+
+
+def test_what_is_being_read_does_not_run_away(tab: Tab) -> None:
+    tab.connect()
+    tab.page.click("#mute")
+    for number in range(6):
+        tab.page.fill("#words", f"Number {number} " + "and so on " * 20)
+        tab.page.keyboard.press("Enter")
+        tab.wait("#turns .said", has_text=f"Number {number}")
+    tab.wait("#status", has_text="Answering")
+    at_end = "(area) => area.scrollHeight - area.scrollTop - area.clientHeight"
+    area = tab.page.locator("#turns-area")
+    assert area.evaluate(at_end) < 80
+    area.evaluate("(area) => { area.scrollTop = 0; }")
+    tab.wait("#status", has_text="Answering")
+    tab.page.wait_for_timeout(300)
+    assert area.evaluate("(area) => area.scrollTop") == 0

@@ -13,11 +13,6 @@ export class Capture {
     this.filled = 0;
   }
 
-  /** Delay in seconds. */
-  static latency(rate) {
-    return new Resampler(rate, WIRE_RATE).latency / rate;
-  }
-
   /** Takes samples in [-1, 1], at most 1024 of them at a time. */
   push(samples) {
     const count = this.resampler.process(samples, samples.length, this.converted);

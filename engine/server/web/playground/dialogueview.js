@@ -5,6 +5,7 @@ import { heardLetters } from "./dialogue.js";
 import { parts } from "./timing.js";
 
 const NEAR_END = 80; // pixels from the end that still count as reading the newest
+const CALLS = { function_call: "calls ", function_call_output: "returns" };
 
 export class DialogueView {
   /** `timingOf(responseId)` gives a row of the timing or undefined, `began()` when the session did;
@@ -14,6 +15,15 @@ export class DialogueView {
     this.shown = new Map(); // turn to its element
     this.stale = new Set();
     this.paint = soon(() => this.refresh());
+    this.following = true; // the newest is what is read
+    area.addEventListener("scroll", () => {
+      this.following = area.scrollHeight - area.scrollTop - area.clientHeight < NEAR_END;
+    });
+    new ResizeObserver(() => this.follow()).observe(area);
+  }
+
+  follow() {
+    if (this.following) this.area.scrollTop = this.area.scrollHeight;
   }
 
   /** A turn is new or changed; `turns` is their order. */
@@ -31,15 +41,13 @@ export class DialogueView {
   }
 
   refresh() {
-    const { area } = this;
-    const atEnd = area.scrollHeight - area.scrollTop - area.clientHeight < NEAR_END;
     for (const turn of this.stale) {
       if (!this.shown.has(turn)) this.place(turn);
       this.fill(turn, this.shown.get(turn));
     }
     this.stale.clear();
     this.empty.hidden = this.shown.size > 0;
-    if (atEnd) area.scrollTop = area.scrollHeight;
+    this.follow();
   }
 
   place(turn) {
@@ -78,13 +86,16 @@ export class DialogueView {
   }
 
   fillCall(turn, said) {
-    const title = turn.kind.replaceAll("_", " ");
+    const title = CALLS[turn.kind] ?? `${turn.kind.replaceAll("_", " ")} `;
     const code = el("pre", { class: "code", text: turn.text });
     if (said.querySelector("form")) {
       said.querySelector("pre").textContent = turn.text;
       return; // somebody may be writing in it
     }
-    said.replaceChildren(el("p", {}, el("em", { text: turn.name ? `${title}: ${turn.name}` : title })), code);
+    said.replaceChildren(
+      el("p", {}, el("em", { text: title }), el("strong", { class: "code", text: turn.name })),
+      code,
+    );
     if (turn.kind === "function_call") said.append(this.answerForm(turn));
   }
 

@@ -238,8 +238,9 @@ class Page {
     this.timing.asked("spoken", this.speaking.timeOf(endMs - silence), now);
   }
 
-  /** Errors that no form shows. */
+  /** Errors that no form shows. That a reply was over before it could be cancelled is none: nobody can know. */
   complain(error) {
+    if (error.code === "response_cancel_not_active") return;
     this.notices.say("server", `The server says: ${error.message ?? error.code}`);
   }
 
