@@ -18,7 +18,7 @@ help:
 	@echo "                    what cannot be installed is skipped. RECORD=1 writes the matrix of the documentation"
 	@echo "make sanitize  the C core and its tests under ASan+UBSan and TSan; Python teardown under ASan"
 	@echo "make fuzz      the C core under libFuzzer with ASan+UBSan, FUZZ_SECONDS (60) for each target of csrc/fuzz; needs clang"
-	@echo "make fuzz-server  clients that do anything at any time, FUZZ_EXAMPLES (2000) of them, against the embedded server's rules"
+	@echo "make fuzz-server  clients that do anything at any time, FUZZ_EXAMPLES (2000) of them, against the embedded server's rules; and its HTTP"
 	@echo "make load      sessions that one core holds, through both fronts of the server, into bench/load.md; on two idle cores"
 	@echo "make soak      an hour of conversation on the virtual clock: memory, ledger, counters"
 	@echo "make soak-device  ten minutes (SECONDS=600) of it through PulseAudio, in real time"
@@ -139,7 +139,8 @@ fuzz: $(FUZZ_TARGETS:%=fuzz-%)
 # One rule that is broken ends it, with the shortest behaviour that breaks it; see tests/server/machine.py.
 FUZZ_EXAMPLES ?= 2000
 fuzz-server: env
-	BARGEIN_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q --show-capture=no tests/server/test_invariants.py
+	BARGEIN_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q --show-capture=no tests/server/test_invariants.py \
+	    tests/server/web/test_fuzz_http.py tests/server/web/test_fuzz_events.py
 
 fuzz-build: env
 	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \

@@ -43,6 +43,7 @@ CLOSE_S = 2.0
 """Longest wait for the peer's part of a close."""
 
 _PLAIN = 0x81  # final, text
+_PING = 0x89
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 _OVERHEAD = 64  # bytes that a message takes beside its own
 
@@ -288,7 +289,11 @@ class Carrier(ServerConnection):
                     break
                 size = int.from_bytes(data[at + 2 : body - 4], "big")
             stop = body + size
-            if data[at] != _PLAIN or size > LARGE_BYTES or self._fragments is not None:
+            if self._full and data[at] == _PING and size <= 125:
+                if stop > end:
+                    break
+                at = stop  # who reads nothing gets no pongs either: they would wait here without end
+            elif data[at] != _PLAIN or size > LARGE_BYTES or self._fragments is not None:
                 self._theirs = stop - at
             elif stop > end:
                 break

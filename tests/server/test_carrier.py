@@ -309,6 +309,23 @@ def test_a_reader_that_is_slow_stops_the_socket_and_a_writer_waits() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("cut", [1, 7, 10**6])
+def test_who_reads_nothing_gets_no_pongs(cut: int) -> None:
+    async def test() -> None:
+        carrier, wire = opened()
+        carrier.pause_writing()
+        data = text(b"p" * 100, opcode=Opcode.PING) * 50 + text(b"said")
+        for at in range(0, len(data), cut):
+            carrier.data_received(data[at : at + cut])
+        assert wire.written == []
+        assert await taken(carrier) == [b"said"]
+        carrier.resume_writing()
+        carrier.data_received(text(b"again", opcode=Opcode.PING))
+        assert read(b"".join(wire.written)) == [(Opcode.PONG, b"again")]
+
+    run(test)
+
+
 def test_many_messages_of_one_client_let_others_run() -> None:
     async def test() -> None:
         carrier, _ = opened()

@@ -15,14 +15,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from engine.server.carrier import last_words
+from engine.server.carrier import CLOSE_S, last_words
 from engine.server.web import head
 from engine.server.web.app import App
 from engine.server.web.messages import Answer, refusal
 from engine.server.web.sockets import HEAD_S, Sockets
 
-_silent = logging.getLogger("bargein.server.uvicorn")
-_silent.setLevel(logging.CRITICAL)  # a stranger's broken request is nothing to trouble the user with
+_quiet = logging.getLogger("bargein.server.uvicorn")
+_quiet.setLevel(logging.ERROR)  # a stranger's broken request is a warning, and nothing to trouble the user with
 
 
 class AsgiFront:
@@ -60,7 +60,7 @@ class AsgiFront:
 class _Http(HttpToolsProtocol):
     def __init__(self, front: AsgiFront) -> None:
         super().__init__(config=front.config, server_state=front.state, app_state={})
-        self.logger = _silent
+        self.logger = _quiet
         self.access_log = False
         self._front = front
         self._refused = False
@@ -121,6 +121,9 @@ class _Http(HttpToolsProtocol):
         if not self._should_upgrade():  # to something else: it is answered as if it had not asked, and is the last
             self.cycle.keep_alive = False
             return
+        if self.cycle is not None and not self.cycle.response_complete:  # the answer before it would be among frames
+            self._refuse(refusal(400, "Wait for the answer before asking for a WebSocket.", code="bad_request"))
+            return
         lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
         lines += [b"%s: %s" % (name, value) for name, value in self.headers]
         self._head_came()
@@ -132,9 +135,9 @@ class _Http(HttpToolsProtocol):
         carrier.data_received(b"\r\n".join(lines) + head.END + rest)
 
     def _await_head(self) -> None:
-        self._head_came()
         self._parsed = 0
-        self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
 
     def _head_came(self) -> None:
         self._head_bytes = 0
@@ -146,9 +149,20 @@ class _Http(HttpToolsProtocol):
         self._refuse(head.too_slow())
 
     def _refuse(self, answer: Answer) -> None:
+        """The last answer of this connection; requests before it that are whole still get theirs, and it is silent."""
         self._head_came()
         self._refused = True
-        last_words(self.transport, head.serialize(answer))
+        newest = self.cycle
+        if newest is None or newest.response_complete:
+            last_words(self.transport, head.serialize(answer))
+            return
+        newest.keep_alive = False
+        if newest.more_body:  # what is wrong is its body: nobody answers it any more
+            newest.disconnected = True
+            newest.message_event.set()
+            if not newest.response_started and not self.pipeline:
+                last_words(self.transport, head.serialize(answer))
+        self.loop.call_later(CLOSE_S, self.transport.abort)
 
 
 __all__ = ["AsgiFront"]

@@ -28,7 +28,7 @@ WAITING = 512
 
 _log = logging.getLogger("bargein.server")
 _library_log = logging.getLogger("bargein.server.websockets")
-_library_log.setLevel(logging.CRITICAL)  # a stranger's broken handshake is nothing to trouble the user with
+_library_log.setLevel(logging.ERROR)  # a stranger's broken frames are nothing to trouble the user with
 
 
 class ServedConnection(WebSocketConnection):
