@@ -42,6 +42,7 @@ class Environment:
     server: tuple[str, ...] = ()
     races: tuple[str, ...] = ()
     dialect: str = ""
+    secret: bool = False
 
     @property
     def kind(self) -> str:

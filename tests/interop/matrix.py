@@ -36,8 +36,9 @@ COLUMNS = {
 HEAD = """# Clients of others
 
 Realtime clients that nobody here wrote, each in a conversation with `bargein serve`, as anybody starts it: in a process
-of its own, on this machine, over a socket. `make test-interop` holds them, and so does continuous
-integration.
+of its own, on this machine, over a socket. The server has a key, and every client shows it in its own way;
+@openai/agents-realtime shows a client secret instead. `make test-interop` holds these conversations, and so does
+continuous integration.
 
 - **A spoken turn**: speech goes in in real time, the turn's end is detected, its words reach the client, and so do the
   answer's words and every sample of its sound.
@@ -50,10 +51,10 @@ integration.
 """
 
 POINTING = """\
-The key may be anything where the server has none. A session's model is fixed by its address: both packages for agents
-send a model with every update of the session too, and unless it is the same one the whole update is refused, tools and
-voice included. The official npm package always encrypts: the environment variable NODE_EXTRA_CA_CERTS names the
-certificate, whose place `bargein serve --tls self-signed` says."""
+Where the server has no keys, a client's may be anything. A session's model is fixed by its address: both packages for
+agents send a model with every update of the session too, and unless it is the same one the whole update is refused,
+tools and voice included. The official npm package always encrypts: the environment variable NODE_EXTRA_CA_CERTS names
+the certificate, whose place `bargein serve --tls self-signed` says."""
 
 
 def record() -> dict[str, Any]:

@@ -21,7 +21,7 @@ from engine.realtime import Role, events, wire
 from tests.interop.conftest import need
 from tests.interop.environments import Environment, environments
 from tests.interop.tap import Message, Recording
-from tests.interop.world import DRIVERS, SENTENCES, Talk, hold, served
+from tests.interop.world import DRIVERS, KEY, SENTENCES, Talk, hold, served
 
 BYTES_PER_MS = 48
 DELTAS = ("response.output_audio.delta", "response.audio.delta")
@@ -46,8 +46,8 @@ def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
     """The conversation of one driver."""
     client: Environment = request.param[0]
     need(client)
-    with served(*client.server) as url:
-        held = hold(url, client, request.param[1], client.url)
+    with served(*client.server, key=KEY) as url:
+        held = hold(url, client, request.param[1])
         yield held
 
 

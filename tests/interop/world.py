@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 
 from engine.server.voices import best_voice
@@ -26,7 +27,7 @@ from tests.interop.tap import Recording, tap
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
 SCRIPT = HERE / "script.yaml"
-KEY = "sk-interop"
+KEY = "sk-interop-0123456789"
 CERTIFICATE = BUILD / "tls" / "self-signed.pem"
 EXPECTED = r"time=\S+ event=|bargein: its certificate"
 """What a server says on stderr when all is well."""
@@ -69,11 +70,13 @@ def sounds() -> Path:
 
 
 @contextmanager
-def served(*options: object) -> Iterator[str]:
-    """`bargein serve` as a user starts it; gives the URL of its WebSocket."""
+def served(*options: object, key: str = "") -> Iterator[str]:
+    """`bargein serve` as a user starts it, with one key or none; gives the URL of its WebSocket."""
     if "--tls" in options:
         options = (*options, "--tls-folder", CERTIFICATE.parent)
-    process = start("serve", "--port", 0, "--responder", f"script:{SCRIPT}", *options)
+    process = start(
+        "serve", "--port", 0, "--responder", f"script:{SCRIPT}", *options, env=environment(BARGEIN_API_KEYS=key)
+    )
     assert process.stdout is not None
     try:
         for line in process.stdout:
@@ -91,13 +94,22 @@ def served(*options: object) -> Iterator[str]:
             process.kill()
 
 
-def hold(url: str, client: Environment, driver: str, base: str) -> Talk:
-    """Let a driver talk to the server at `url`. `base` is how this client is pointed, with {port} for the tap's."""
+def hold(url: str, client: Environment, driver: str) -> Talk:
+    """Let a driver talk to the server at `url`, which has KEY."""
     sounds()  # it runs a loop of its own
-    return asyncio.run(_hold(url, client, driver, base))
+    key = client_secret(url) if client.secret else KEY
+    return asyncio.run(_hold(url, client, driver, key))
 
 
-async def _hold(url: str, client: Environment, driver: str, base: str) -> Talk:
+def client_secret(url: str) -> str:
+    """A new one, as an application gets it for a browser."""
+    address = url.replace("ws", "http", 1).removesuffix("/realtime") + "/realtime/client_secrets"
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    made = httpx2.post(address, headers=headers, json={"session": {"type": "realtime"}}, trust_env=False)
+    return str(made.raise_for_status().json()["value"])
+
+
+async def _hold(url: str, client: Environment, driver: str, key: str) -> Talk:
     more: dict[str, str] = {}
     ours = theirs = None
     if url.startswith("wss:"):
@@ -105,7 +117,7 @@ async def _hold(url: str, client: Environment, driver: str, base: str) -> Talk:
         ours.load_cert_chain(CERTIFICATE, CERTIFICATE.with_suffix(".key"))
         more = {"NODE_EXTRA_CA_CERTS": str(CERTIFICATE)}
     async with tap(url, ours, theirs) as line:
-        command = _command(client, driver, base.format(port=line.port))
+        command = _command(client, driver, client.url.format(port=line.port), key)
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=client.folder,
@@ -129,9 +141,9 @@ async def _hold(url: str, client: Environment, driver: str, base: str) -> Talk:
         return Talk(client, told, line.recordings, complaints + "\n".join(line.failures))
 
 
-def _command(client: Environment, driver: str, url: str) -> Sequence[str]:
+def _command(client: Environment, driver: str, url: str, key: str) -> Sequence[str]:
     program = str(client.python) if client.pip else "node"
-    return [program, str(DRIVERS / driver), url, KEY, str(sounds())]
+    return [program, str(DRIVERS / driver), url, key, str(sounds())]
 
 
 def _environment(**more: str) -> dict[str, str]:
