@@ -253,7 +253,7 @@ def ours(load: str, block_ms: int, seconds: float) -> dict[str, Any]:
     async def main() -> dict[str, Any]:
         ears = engine.BargeIn(policy=engine.Policy.LOCAL, confirm_ms=1000)
         device = engine.Device("vmic", "vspk", block_ms=block_ms, latency_ms=LATENCY_S * 1000)
-        async with device.open(SoundSettings(barge_in=ears)) as sound:
+        async with device.open(SoundSettings(barge_in=ears, hearing=engine.Hearing())) as sound:
             return await play(sound)
 
     return asyncio.run(main())

@@ -89,26 +89,44 @@ static rt_switch turned(const _Atomic uint64_t *control, const rt_switch *last, 
     return (rt_switch){at, last->after, at < RT_HOP ? (int)(word & 1) : last->after};
 }
 
-static rt_switch *of_hop(rt_switch *switches, uint64_t hop) { return &switches[hop % (RT_HEARING_MOST + 1)]; }
+static rt_switch *of_hop(rt_switch *switches, uint64_t hop) { return &switches[hop % RT_SWITCHES]; }
 
 static void follow_controls(rt_duplex *d)
 {
     rt_capture *c = &d->capture;
     uint64_t now = c->stats.hops;
-    *of_hop(c->mute, now) = turned(&d->mute, of_hop(c->mute, now + RT_HEARING_MOST), now * RT_HOP);
-    *of_hop(c->talk, now) = turned(&d->talk, of_hop(c->talk, now + RT_HEARING_MOST), now * RT_HOP);
+    *of_hop(c->mute, now) = turned(&d->mute, of_hop(c->mute, now + RT_SWITCHES - 1), now * RT_HOP);
+    *of_hop(c->talk, now) = turned(&d->talk, of_hop(c->talk, now + RT_SWITCHES - 1), now * RT_HOP);
 }
 
-/* Silence in place of the microphone, to the sample. */
-static void silence(const rt_switch *mute, float *hop)
+/* Silence in place of samples `from` to `until` of a hop, which lie at `samples`, where they are muted. */
+static void silence(const rt_switch *mute, float *samples, uint32_t from, uint32_t until)
 {
+    uint32_t at = mute->at < from ? from : mute->at > until ? until : mute->at;
     if (mute->before)
-        memset(hop, 0, mute->at * sizeof *hop);
+        memset(samples, 0, (at - from) * sizeof *samples);
     if (mute->after)
-        memset(hop + mute->at, 0, (RT_HOP - mute->at) * sizeof *hop);
+        memset(samples + (at - from), 0, (until - at) * sizeof *samples);
+}
+
+/* The same to the sample in hop `hop`, in c->hop: its first samples were captured in the hop before if an echo canceller holds them back. */
+static void silence_late(rt_duplex *d, uint64_t hop)
+{
+    rt_capture *c = &d->capture;
+    uint32_t late = rt_hearing_late(rt_duplex_part(d, c->hearing_offset));
+    silence(of_hop(c->mute, hop + RT_SWITCHES - 1), c->hop, RT_HOP - late, RT_HOP);
+    silence(of_hop(c->mute, hop), c->hop + late, 0, RT_HOP - late);
 }
 
 static int holds_button(const rt_switch *talk) { return (talk->before && talk->at > 0) || (talk->after && talk->at < RT_HOP); }
+
+/* Also in the hop after it, if what was said last is in there. */
+static int held_button(rt_duplex *d, uint64_t hop)
+{
+    rt_capture *c = &d->capture;
+    int late = rt_hearing_late(rt_duplex_part(d, c->hearing_offset)) > 0;
+    return holds_button(of_hop(c->talk, hop)) || (late && holds_button(of_hop(c->talk, hop + RT_SWITCHES - 1)));
+}
 
 /* When the hop's first sample was captured; less the filter's delay, which is constant. */
 static double hop_time(const rt_duplex *d)
@@ -137,7 +155,7 @@ static void pair(rt_duplex *d)
     }
     kept->position = c->stats.hops * RT_HOP;
     memcpy(kept->microphone, c->hop, sizeof c->hop);
-    silence(of_hop(c->mute, c->stats.hops), kept->microphone);
+    silence(of_hop(c->mute, c->stats.hops), kept->microphone, 0, RT_HOP);
     memcpy(kept->reference, c->reference, sizeof c->reference);
     rt_ring_commit(ring, 1);
 }
@@ -147,13 +165,13 @@ static int listen(rt_duplex *d, uint64_t hop)
 {
     rt_capture *c = &d->capture;
     rt_vad *vad = rt_duplex_part(d, c->vad_offset);
-    silence(of_hop(c->mute, hop), c->hop);
+    silence_late(d, hop);
     float probability = rt_vad_process(vad, c->hop);
     follow_speech(d, probability, hop);
     c->stats.probability = probability;
     c->stats.bridged = rt_vad_bridged(vad);
     c->stats.floor_db = rt_vad_floor_db(vad);
-    return decide(d, rt_vad_foreground(vad, probability), hop);
+    return decide(d, rt_hearing_near(rt_duplex_part(d, c->hearing_offset), rt_vad_foreground(vad, probability)), hop);
 }
 
 /* What is sent of captured hop `hop`, and of what was held before it. */
@@ -163,9 +181,9 @@ static void pass_on(rt_duplex *d, uint64_t hop, int hold)
     rt_capture *c = &d->capture;
     rt_gate *gate = rt_duplex_part(d, c->gate_offset);
     rt_gate_plan plan;
-    silence(of_hop(c->mute, hop), c->hop);
+    silence_late(d, hop);
     rt_stages_process(rt_duplex_part(d, c->stages_offset), c->hop); /* after all decisions: stages shape only what is sent */
-    rt_gate_talk(gate, holds_button(of_hop(c->talk, hop)));
+    rt_gate_talk(gate, held_button(d, hop));
     rt_gate_process(gate, c->hop, c->stats.probability, hold, (int)atomic_load_explicit(&d->turn_open, memory_order_acquire), &plan);
     for (uint32_t i = 0; i < plan.sound; i++)
         send(d, rt_gate_hop(gate, plan.first + i), plan.first + i, plan.first + i < hop ? RT_RECORD_LATE : 0);
@@ -177,16 +195,17 @@ static void hop_done(rt_duplex *d)
 {
     rt_capture *c = &d->capture;
     rt_hearing *hearing = rt_duplex_part(d, c->hearing_offset);
-    uint64_t now = c->stats.hops, heard = rt_hearing_heard(hearing), sent = heard + rt_hearing_shaped(hearing);
+    uint64_t now = c->stats.hops, shaped = rt_hearing_shaped(hearing);
+    uint32_t playing = atomic_load_explicit(&d->playback.playing, memory_order_acquire);
     follow_controls(d);
     pair(d);
     const rt_switch *mute = of_hop(c->mute, now);
     rt_pcm_level level = rt_pcm_measure(c->hop, RT_HOP);
-    rt_hearing_hear(hearing, c->hop);
-    int hold = now >= heard ? listen(d, now - heard) : RT_HOLD_OFF;
+    rt_hearing_hear(hearing, c->hop, c->reference, playing != 0, held_button(d, now));
+    int hold = listen(d, now);
     rt_hearing_shape(hearing, c->hop, c->stats.probability);
-    if (now >= sent)
-        pass_on(d, now - sent, hold);
+    if (now >= shaped)
+        pass_on(d, now - shaped, hold);
     c->stats.hops++;
     c->stats.muted = mute->after;
     c->stats.level_peak = mute->after ? 0.0f : level.peak;
@@ -259,6 +278,8 @@ void rt_capture_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
     rt_capture *c = &d->capture;
     int64_t samples = frames * RT_RATE / (int64_t)d->config.capture_rate_hz;
     post(d, RT_EVENT_CAPTURE_GAP, (uint32_t)(int32_t)samples, c->stats.hops);
+    if (!d->config.follow_gaps)
+        return;
     if (c->tap_offset != 0)
         rt_tap_move(rt_duplex_part(d, c->tap_offset), -samples); /* what is heard now was played later than the pair says */
     else if (c->reference_offset != 0)

@@ -10,7 +10,10 @@ static uint32_t record_count(const rt_duplex_config *config) { return config->re
 static uint32_t pair_count(const rt_duplex_config *config) { return config->pairs_ms / 10; }
 
 /* Whether anybody asks for what is played, and no device tells. */
-static int taps(const rt_duplex_config *config) { return config->reference.channels == 0 && config->pairs_ms > 0; }
+static int taps(const rt_duplex_config *config)
+{
+    return config->reference.channels == 0 && (config->pairs_ms > 0 || config->hearing.echo != RT_ECHO_MODE_OFF);
+}
 
 /* Hops by which blocks of any size part the halves. */
 static uint32_t lead(const rt_duplex_config *config)
@@ -45,7 +48,7 @@ static int valid(const rt_duplex_config *config)
            config->speech_threshold <= 1.0f && config->speech_release >= 0.0f && config->speech_release <= config->speech_threshold &&
            config->speech_ms >= 10 && config->speech_ms <= 1000 && config->pause_ms >= 10 && config->pause_ms <= 10000 && config->duck_gain >= 0.0f && config->duck_gain <= 1.0f && config->ramp_ms >= 10 &&
            config->ramp_ms <= 1000 && config->wakeup_records >= 1 && config->wakeup_records <= 100 &&
-           (config->two_clocks == 0 || config->two_clocks == 1);
+           (config->two_clocks == 0 || config->two_clocks == 1) && (config->follow_gaps == 0 || config->follow_gaps == 1);
 }
 
 /* Lays the parts out behind the struct, in one order for size and init; `duplex` NULL only measures. */

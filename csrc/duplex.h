@@ -1,7 +1,7 @@
 /* duplex.h - the way of the sound: one microphone and one loudspeaker, two functions, two threads at most.
  *
- *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ [high-pass] ┬▶ vad ▶ interrupt
- *                                                                        └▶ [noise] ▶ [level] ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶ records
+ *   rt_capture_process:  microphone ▶ mono ▶ 24 kHz ▶ hops ▶ [high-pass] ▶ [echo] ┬▶ vad ▶ interrupt
+ *                                                                                 └▶ [noise] ▶ [level] ▶ stages ▶ gate ▶ [8 kHz] ▶ encode ▶ records
  *   rt_duplex_reference: second device ▶ reference.h ▶ beside each hop of the microphone
  *   rt_playback_process: playout (queue) ▶ stages ▶ duck, volume, limit (volume.h) ▶ device rate ▶ channels ▶ loudspeaker
  *
@@ -17,8 +17,8 @@
  * sound. When the record ring (records_ms) is full the newest hop is lost and counted; when an event ring is full the newest event is
  * lost and counted. Positions are in samples at RT_RATE.
  *
- * What the microphone's sound goes through (hearing.h) is optional and holds whole hops back: they are in rt_capture_latency, and records,
- * events of speech and interruptions carry the position at which their sound was captured all the same.
+ * What the microphone's sound goes through (hearing.h) is optional and holds sound back: that is in rt_capture_latency, and records, events of
+ * speech and interruptions carry the position at which their sound was captured all the same, less the 5 ms of an echo canceller.
  *
  * Mute takes effect at a captured sample: what was said before it is sent, and silence after it. Hold stops the queue where it is, faded
  * out over the volume's ramp, and later goes on from there; what was latched meanwhile is discarded meanwhile.
@@ -117,6 +117,7 @@ typedef struct rt_duplex_config {
     rt_playout_config playout;
     rt_reference_config reference; /* channels 0: none; with the microphone's clock its rate, channels and sample are the microphone's */
     uint32_t pairs_ms;             /* 0, or 100..10000: so much of microphone and reference is kept; the newest is lost when it is full */
+    int follow_gaps;               /* 1: gaps of the devices move what is played beside the microphone; 0: they are a sound server's guesses */
     int two_clocks;                /* 1: microphone and loudspeaker have clocks, and the halves threads, of their own */
 } rt_duplex_config;
 
@@ -158,8 +159,8 @@ void rt_playback_clock(rt_duplex *duplex, double begin_s) RT_NONBLOCKING;
 /* Both, one thread. */
 int rt_duplex_process(rt_duplex *duplex, const void *in, void *out, uint32_t frames) RT_NONBLOCKING;
 
-/* The thread of that half: the device has lost or put in so many device frames. One event each; the sound is left as it is, and what this
- * side plays is moved as far beside the microphone. */
+/* The thread of that half: the device has lost or put in so many device frames. One event each; the sound is left as it is, and with
+ * follow_gaps what this side plays is moved as far beside the microphone. */
 void rt_capture_gap(rt_duplex *duplex, int64_t frames) RT_NONBLOCKING;
 void rt_playback_gap(rt_duplex *duplex, int64_t frames) RT_NONBLOCKING;
 
@@ -199,7 +200,7 @@ int rt_duplex_read_reference_stats(const rt_duplex *duplex, rt_reference_stats *
 
 #include <stdatomic.h>
 
-enum { RT_CHUNK = 480, RT_FIFO = 4096 };
+enum { RT_CHUNK = 480, RT_FIFO = 4096, RT_SWITCHES = RT_HEARING_MOST + 2 };
 
 /* rt_playback_stats less the playout's, which has a snapshot of its own. */
 typedef struct rt_playback_figures {
@@ -220,7 +221,7 @@ typedef struct rt_capture {
     int own_reference; /* what the playback half writes */
     uint32_t hop_fill, fired, loud_hops, quiet_hops;
     int speaking;
-    rt_switch mute[RT_HEARING_MOST + 1], talk[RT_HEARING_MOST + 1]; /* of the newest hops, by their number: they go with the sound */
+    rt_switch mute[RT_SWITCHES], talk[RT_SWITCHES]; /* of the newest hops, by their number: they go with the sound */
     float mono[RT_CHUNK], hop[RT_HOP];
     float resampled[RT_FIFO];
     float reference[RT_HOP]; /* beside `hop` */

@@ -159,6 +159,8 @@ void rt_playback_gap(rt_duplex *d, int64_t frames) RT_NONBLOCKING
     const rt_capture *c = &d->capture;
     int64_t samples = frames * RT_RATE / (int64_t)d->config.playback_rate_hz;
     post(d, RT_EVENT_PLAYBACK_GAP, (uint32_t)(int32_t)samples);
+    if (!d->config.follow_gaps)
+        return;
     if (c->tap_offset != 0)
         rt_tap_move(rt_duplex_part(d, c->tap_offset), samples);
     else if (c->own_reference && c->reference_offset != 0)

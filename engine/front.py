@@ -94,7 +94,8 @@ def connect(
     ways. `tools` are functions (`engine.tool`) whose calls are answered by themselves, and MCP servers
     (`engine.types.McpTool`), whose calls `approve` allows: True, a set of tool names, or a function.
     `barge_in` and `gate` say how the ears behave (`engine.BargeIn(confirm_ms=200)`), `hearing` what the microphone's
-    sound goes through first (`engine.Hearing(noise_reduction="far_field")`); `observer` sees every message.
+    sound goes through first (`engine.Hearing(echo="auto", noise_reduction="far_field")`; left out, a `Device` has its
+    echo cancelled, and a file is taken as it is); `observer` sees every message.
     `frame_ms`, 10 to 200, makes every append that long; without it all that waits is sent, which is soonest.
     `capture_stages` shape what is sent, `playback_stages` the reply: see `engine.audio.stage`. `activation` is an async
     function that opens the microphone, which begins muted, at a button or a wake word: it gets the conversation, runs
@@ -182,6 +183,7 @@ async def transcribe(
     more = dict(session or {}) if session is None or isinstance(session, Mapping) else session.to_wire()
     pauses = Pauses(observer)
     how.setdefault("barge_in", BargeIn(policy=Policy.NEVER))
+    how.setdefault("hearing", Hearing())  # nothing is played, so there is no echo
     async with connect(endpoint, session=merged(wanted, more), observer=pauses, **how) as conversation:
         transcript = Transcript(conversation, pauses)
         settling = asyncio.create_task(transcript.keep_committing())

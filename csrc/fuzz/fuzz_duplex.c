@@ -76,7 +76,10 @@ static rt_duplex_config next_config(input *in)
         c.wakeup_descriptor = -1;
     }
     if (wild % 4 == 3)
-        c.hearing = (rt_hearing_config){(float)(wild & 128), (int)(wild >> 4 & 3) % 3, (float)(wild & 8) / 8.0f, wild & 64 ? -20.0f : 0.0f, 30.0f};
+        c.hearing = (rt_hearing_config){
+            .echo = (int)(flags >> 4 & 3), .comfort_noise = (int)(flags & 1), .unsure_threshold = 0.8f, .highpass_hz = (float)(wild & 128),
+            .noise_reduction = (int)(wild >> 4 & 3) % 3, .noise_strength = (float)(wild & 8) / 8.0f, .agc_dbfs = wild & 64 ? -20.0f : 0.0f,
+        };
     if (wild % 16 == 1)
         c.capture_channels = next_in(in, 1, 32), c.capture_channel = c.capture_channels - 1;
     if (wild % 16 == 2)

@@ -29,6 +29,7 @@ static inline rt_duplex_config usual(void)
         .ramp_ms = 10,
         .wakeup_descriptor = -1,
         .wakeup_records = 1,
+        .follow_gaps = 1,
         .gate = {RT_GATE_OFF, 0.5f, 0.3f, 200, 100, 0},
         .interrupt = {RT_POLICY_EITHER, 0.5f, 100, 200},
         .playout = {RT_PCM16, 480000, 20, 0, 0},

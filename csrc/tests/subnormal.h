@@ -216,19 +216,6 @@ static inline uint32_t scan_reference(const rt_reference *r)
            scan_resample("the reference's resampler", (const rt_resample *)((const char *)r + r->resample_offset));
 }
 
-static inline uint32_t scan_hearing(rt_hearing *h)
-{
-    unsigned char *at = (unsigned char *)h;
-    uint32_t found = 0;
-    for (int n = 0; h->highpass_offset != 0 && n < 2; n++)
-        found += SCAN(biquad_floats, &((rt_highpass *)(void *)(at + h->highpass_offset))->section[n]);
-    if (h->denoise_offset != 0)
-        found += SCAN(denoise_floats, at + h->denoise_offset);
-    if (h->agc_offset != 0)
-        found += SCAN(agc_floats, at + h->agc_offset) + SCAN(volume_floats, &((rt_agc *)(void *)(at + h->agc_offset))->limiter);
-    return found;
-}
-
 static inline uint32_t scan_echo(const rt_echo *e)
 {
     const rt_echo_filter *filter = &e->linear.filter;
@@ -238,6 +225,21 @@ static inline uint32_t scan_echo(const rt_echo *e)
         found += SCAN(echo_spectrum_floats, &filter->heard[p]) + SCAN(echo_spectrum_floats, &filter->taps[p]);
     for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
         found += SCAN(echo_usual_floats, &e->near.rest[b]) + SCAN(echo_usual_floats, &e->near.loud[b]);
+    return found;
+}
+
+static inline uint32_t scan_hearing(rt_hearing *h)
+{
+    unsigned char *at = (unsigned char *)h;
+    uint32_t found = 0;
+    for (int n = 0; h->highpass_offset != 0 && n < 2; n++)
+        found += SCAN(biquad_floats, &((rt_highpass *)(void *)(at + h->highpass_offset))->section[n]);
+    if (h->echo_offset != 0)
+        found += scan_echo((const rt_echo *)(const void *)(at + h->echo_offset));
+    if (h->denoise_offset != 0)
+        found += SCAN(denoise_floats, at + h->denoise_offset);
+    if (h->agc_offset != 0)
+        found += SCAN(agc_floats, at + h->agc_offset) + SCAN(volume_floats, &((rt_agc *)(void *)(at + h->agc_offset))->limiter);
     return found;
 }
 

@@ -157,8 +157,70 @@ static void three_threads(uint32_t capture_block, uint32_t playback_block, doubl
     free(d);
 }
 
+/* All that the capture half may do with the sound, over a reference that comes from another thread. */
+static void *hears(void *argument)
+{
+    static float in[480];
+    for (int i = 0; i < 300; i++) {
+        rt_capture_clock(argument, 1.0 + i * 0.01);
+        rt_capture_process(argument, in, 480);
+    }
+    return NULL;
+}
+
+static void *plays(void *argument)
+{
+    float out[480];
+    for (int i = 0; i < 300; i++) {
+        rt_playback_clock(argument, 1.02 + i * 0.01);
+        if (i % 100 == 50)
+            rt_playback_gap(argument, 96);
+        rt_playback_process(argument, out, 480);
+    }
+    return NULL;
+}
+
+static void everything_across_threads(void)
+{
+    rt_duplex_config config = usual();
+    config.capture_rate_hz = config.playback_rate_hz = (uint32_t)RATE;
+    config.records_ms = 4000;
+    config.two_clocks = 1;
+    config.hearing = (rt_hearing_config){
+        .echo = RT_ECHO_MODE_AUTO, .comfort_noise = 1, .unsure_threshold = 0.8f, .highpass_hz = 80.0f,
+        .noise_reduction = RT_NOISE_REDUCTION_NEAR, .noise_strength = 1.0f, .agc_dbfs = -20.0f, .agc_most_db = 30.0f,
+    };
+    rt_duplex *d = make(&config);
+    int16_t *reply = tone(72000, 0.5);
+    rt_playout_open(rt_duplex_playout(d), 1);
+    rt_playout_push(rt_duplex_playout(d), 1, 1, reply, 72000);
+    pthread_t threads[2];
+    CHECK_EQUAL(pthread_create(&threads[0], NULL, hears, d), 0);
+    CHECK_EQUAL(pthread_create(&threads[1], NULL, plays, d), 0);
+    rt_capture_stats capture = {0};
+    rt_hearing_stats hearing;
+    rt_reference_stats reference;
+    for (int turn = 0; capture.hops < 299; turn++) {
+        rt_duplex_set_mute(d, turn % 3 == 0, 0);
+        rt_duplex_set_talk(d, turn % 5 == 0, 0);
+        if (rt_duplex_read_hearing_stats(d, &hearing) == RT_OK)
+            CHECK(hearing.near >= 0.0f && hearing.near <= 1.0f);
+        rt_duplex_read_reference_stats(d, &reference);
+        rt_capture_read_stats(d, &capture);
+        sched_yield();
+    }
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    CHECK_EQUAL(rt_duplex_read_reference_stats(d, &reference), RT_OK);
+    CHECK_EQUAL(rt_capture_read_stats(d, &capture), RT_OK);
+    CHECK_EQUAL(reference.hops, capture.hops);
+    free(reply);
+    free(d);
+}
+
 int main(void)
 {
+    everything_across_threads();
     three_threads(480, 512, 200.0, 0);
     three_threads(441, 480, -200.0, 0);
     three_threads(128, 480, 200.0, 1);

@@ -4,8 +4,12 @@
 
 enum { HOPS = 120 };
 
-static const rt_hearing_config everything = {80.0f, RT_NOISE_REDUCTION_FAR, 1.0f, -20.0f, 30.0f};
-static const rt_hearing_config transparent = {0.0f, RT_NOISE_REDUCTION_NEAR, 0.0f, 0.0f, 0.0f}; /* held back, and otherwise left alone */
+static const rt_hearing_config shaped = {.highpass_hz = 80.0f, .noise_reduction = RT_NOISE_REDUCTION_FAR, .noise_strength = 1.0f, .agc_dbfs = -20.0f, .agc_most_db = 30.0f};
+static const rt_hearing_config everything = {
+    .echo = RT_ECHO_MODE_AEC, .comfort_noise = 1, .unsure_threshold = 0.8f, .highpass_hz = 80.0f,
+    .noise_reduction = RT_NOISE_REDUCTION_FAR, .noise_strength = 1.0f, .agc_dbfs = -20.0f, .agc_most_db = 30.0f,
+};
+static const rt_hearing_config transparent = {.noise_reduction = RT_NOISE_REDUCTION_NEAR}; /* held back, and otherwise left alone */
 
 static int16_t sent[HOPS * RT_HOP]; /* by the position at which it was captured */
 static int flags[HOPS];             /* of the record; -1: not sent */
@@ -44,9 +48,9 @@ static uint32_t capture(rt_duplex *d, uint64_t *at, uint32_t hops)
 static void what_is_refused(void)
 {
     static const rt_hearing_config bad[] = {
-        {19.0f, 0, 0.0f, 0.0f, 0.0f}, {401.0f, 0, 0.0f, 0.0f, 0.0f}, {NAN, 0, 0.0f, 0.0f, 0.0f}, {0.0f, 3, 1.0f, 0.0f, 0.0f},
-        {0.0f, -1, 1.0f, 0.0f, 0.0f}, {0.0f, 1, 2.1f, 0.0f, 0.0f},   {0.0f, 1, NAN, 0.0f, 0.0f}, {0.0f, 0, 0.0f, -5.0f, 0.0f},
-        {0.0f, 0, 0.0f, -41.0f, 0.0f}, {0.0f, 0, 0.0f, 3.0f, 0.0f},  {0.0f, 0, 0.0f, -20.0f, 41.0f},
+        {.highpass_hz = 19.0f}, {.highpass_hz = 401.0f}, {.highpass_hz = NAN}, {.noise_reduction = 3}, {.noise_reduction = -1},
+        {.noise_strength = 2.1f}, {.noise_strength = NAN}, {.agc_dbfs = -5.0f}, {.agc_dbfs = -41.0f}, {.agc_dbfs = 3.0f},
+        {.agc_most_db = 41.0f}, {.echo = 4}, {.echo = -1}, {.comfort_noise = 2}, {.unsure_threshold = 1.1f}, {.unsure_threshold = NAN},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         rt_duplex_config config = usual();
@@ -78,12 +82,12 @@ static void sound_keeps_its_place(void)
 }
 
 /* Nothing said before gets into muted sound, by no filter's ringing, and nothing after it is lost. */
-static void mute_is_exact_to_the_sample(void)
+static void mute_is_exact_to_the_sample(const rt_hearing_config *hearing, uint64_t late)
 {
     for (uint64_t after = 0; after < 3 * RT_HOP; after += 79) {
         rt_duplex_config config = usual();
         config.interrupt.policy = RT_POLICY_NEVER;
-        config.hearing = everything;
+        config.hearing = *hearing;
         rt_duplex *d = make(&config);
         uint64_t at = 0;
         begin(0.3f);
@@ -95,7 +99,7 @@ static void mute_is_exact_to_the_sample(void)
         capture(d, &at, 40);
         uint32_t silent = 0;
         for (uint64_t i = on - 500; i < off + 500; i++) {
-            if (i >= on && i < off)
+            if (i >= on + late && i < off + late)
                 CHECK_EQUAL(sent[i], 0);
             else
                 silent += sent[i] == 0;
@@ -226,7 +230,8 @@ int main(void)
     static const rt_hearing_config nothing;
     what_is_refused();
     sound_keeps_its_place();
-    mute_is_exact_to_the_sample();
+    mute_is_exact_to_the_sample(&shaped, 0);
+    mute_is_exact_to_the_sample(&everything, RT_ECHO_DELAY);
     for (int mode = RT_GATE_SILENCE; mode <= RT_GATE_PAUSE; mode++) {
         the_button_opens_the_gate(mode, &nothing);
         the_button_opens_the_gate(mode, &transparent);

@@ -228,6 +228,7 @@ static devices open_devices(double ppm)
     config.interrupt.policy = RT_POLICY_NEVER;
     config.pairs_ms = 1000;
     config.two_clocks = 1;
+    config.hearing = (rt_hearing_config){.echo = RT_ECHO_MODE_AEC, .unsure_threshold = 0.8f};
     config.playout.capacity_frames = SECONDS * RT_RATE;
     devices v = {.d = make(&config), .ppm = ppm, .out = calloc(SECONDS * RATE + 96000, sizeof(float))};
     int16_t *sound = malloc((size_t)SECONDS * RT_RATE * sizeof *sound);
@@ -258,6 +259,10 @@ static void two_clocks_stay_together(double ppm)
     CHECK_NEAR(stats.ppm, ppm, 15.0);
     CHECK_EQUAL(stats.starved + stats.lost, 0);
     CHECK(first > 0.0);
+    rt_hearing_stats hearing;
+    CHECK_EQUAL(rt_duplex_read_hearing_stats(v.d, &hearing), RT_OK);
+    CHECK(hearing.converged && hearing.erle_db > 15.0f); /* the canceller sees one clock */
+    CHECK_NEAR(hearing.delay_ms, 1000.0 * last / RT_RATE, 10.0);
     free(v.out);
     free(v.d);
 }

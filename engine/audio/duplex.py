@@ -125,7 +125,8 @@ class DuplexConfig:
     `max_block` frames. `pairs_ms` (0, or 100..10000) of microphone and echo reference are kept for `read_pairs`: the
     reference is `reference`'s, or without one what this side plays, `max_block` (in whole hops) before. So that must be
     no longer than the way from loudspeaker to microphone. `two_clocks`: microphone and loudspeaker have clocks and
-    threads of their own; the reference then follows the drift between them.
+    threads of their own; the reference then follows the drift between them. `follow_gaps`: a gap that a device reports
+    moves what this side plays beside the microphone by as much; not where gaps are a sound server's guesses.
 
     The events of speech (SPEECH_STARTED and _STOPPED): it begins with `speech_ms` (10..1000) in a row at a probability
     of `speech_threshold`, and ends with `pause_ms` (10..10000) in a row below `speech_release` (at most the threshold).
@@ -159,6 +160,7 @@ class DuplexConfig:
     reference: echo.Reference | None = None
     pairs_ms: int = 0
     two_clocks: bool = False
+    follow_gaps: bool = True
 
 
 GAPS = (EventKind.CAPTURE_GAP, EventKind.PLAYBACK_GAP)
@@ -195,6 +197,7 @@ def _c_config(config: DuplexConfig) -> Any:
     c.duck_gain = 10.0 ** (checked("barge_in.duck_db", config.barge_in.duck_db, -60, 0) / 20.0)
     c.ramp_ms = int(checked("barge_in.ramp_ms", config.barge_in.ramp_ms, 10, 1000))
     c.two_clocks = config.two_clocks
+    c.follow_gaps = config.follow_gaps
     echo.fill_reference(c.reference, config.reference, (c.capture_rate_hz, c.capture_channels, c.sample))
     c.pairs_ms = int(checked("pairs_ms", config.pairs_ms, 100, 10000)) if config.pairs_ms else 0
     fill_hearing(c.hearing, config.hearing)

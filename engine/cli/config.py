@@ -172,7 +172,13 @@ def ears(options: Namespace) -> dict[str, Any]:
 def hearing(options: Namespace) -> Hearing:
     """`connect`'s `hearing`, of a command that has a microphone."""
     noise = None if options.noise_reduction == "off" else options.noise_reduction
-    return Hearing(options.highpass_hz, noise, options.noise_strength, options.agc_dbfs)
+    return Hearing(
+        echo=options.echo,
+        highpass_hz=options.highpass_hz,
+        noise_reduction=noise,
+        noise_strength=options.noise_strength,
+        agc_dbfs=options.agc_dbfs,
+    )
 
 
 # ---- what is shown and written

@@ -15,7 +15,7 @@ from engine.realtime.redaction import scrub
 from engine.realtime.usage import Prices
 
 WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", list: "a list"}
-ECHO = ("off", "half")
+ECHO = ("auto", "aec", "half_duplex", "off")
 LATENCY = ("auto", "low")
 NOISE = ("off", "near_field", "far_field")
 LOGS = ("logfmt", "json", "none")
@@ -118,7 +118,7 @@ KEYS: tuple[Key, ...] = (
     Key("device.reference_device", str, None, "a second device that does, such as a monitor"),
     Key("device.loudspeaker_channels", list, None, "those that sound, such as [0, 1]"),
     Key("device.priority", int, 70, "SCHED_FIFO of the audio thread, 0 for none", 0, 99),
-    Key("device.echo", str, "off", "off: headphones; half: microphone closed while a reply sounds", choices=ECHO),
+    Key("device.echo", str, "auto", "of the loudspeaker in the microphone, see engine.Hearing", choices=ECHO),
     Key("device.highpass_hz", float, None, "what lies below is taken away", 20, 400),
     Key("device.noise_reduction", str, "off", "off, near_field (mouthpiece), far_field (room)", choices=NOISE),
     Key("device.noise_strength", float, 1.0, "how much of it", 0, 2),

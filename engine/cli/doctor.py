@@ -167,7 +167,7 @@ def _wait_ms(trial: Trial) -> float:
 
 
 def _advise(options: Namespace, names: Names, best: Trial, first: Trial, told: _Told) -> int:
-    echo: str | None = "half" if first.echo_db is not None and first.echo_db > ECHO_MATTERS_DB else "off"
+    echo: str | None = "auto" if first.echo_db is not None and first.echo_db > ECHO_MATTERS_DB else "off"
     if first.silent:
         echo = None  # nothing was heard, so nothing is known
     advice = Advice(*names, best.block_ms, _latency_to_use(options, best), echo)

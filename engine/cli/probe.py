@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import BargeIn, EventKind, Policy
+from engine.audio import BargeIn, EventKind, Hearing, Policy
 from engine.cli import chirp
 from engine.endpoints import Device, DeviceSound, Opened, SoundSettings
 from engine.errors import DeviceError
@@ -77,7 +77,7 @@ class _Clock:
 
 async def attempt(device: Device, chirps: int) -> Trial:
     """Try a device. Raises `DeviceError` when it cannot be opened, dies, or no sound flows."""
-    settings = SoundSettings(barge_in=BargeIn(policy=Policy.NEVER))
+    settings = SoundSettings(barge_in=BargeIn(policy=Policy.NEVER), hearing=Hearing())
     async with device.open(settings) as sound:
         return await _measure(device, sound, chirps)
 

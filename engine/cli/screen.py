@@ -89,9 +89,10 @@ def _meters(view: View, width: int) -> list[Text]:
     loudspeaker += [f"volume {100 * view.volume:.0f} %"] if view.volume != 1.0 else []
     loudspeaker += [view.loudspeaker]
     gate = "gate off" if view.gate_mode == "off" else f"gate {'open' if view.gate_open else 'closed'}"
+    near = [f"near {view.near:.2f}"] if view.near is not None else []
     return [
         _meter("microphone", _loudness(view.input_db), f"{view.input_db:4.0f} dB", microphone, room, "green"),
-        _meter("speech", view.probability, f"{view.probability:7.2f}", [gate], room, speech),
+        _meter("speech", view.probability, f"{view.probability:7.2f}", [gate, *near], room, speech),
         _meter("loudspeaker", _loudness(view.output_db), f"{view.output_db:4.0f} dB", loudspeaker, room, "magenta"),
         _meter("waiting", view.queue_s / 10.0, f"{view.queue_s:5.1f} s", ["playout"], room, "blue"),
     ]
@@ -156,7 +157,12 @@ def _figures(view: View) -> list[Text]:
     tokens = f"tokens in {usage.input} (cached {usage.cached}) out {usage.output}"
     cost = f"cost {usage.cost:.4f}" if usage.cost is not None else ""
     used = Text.assemble((" used          ", "bold"), "  ".join((responses, tokens, cost)))
-    return [times, Text.assemble((" device        ", "bold"), (view.device, "bright_black")), sound, used]
+    return [
+        times,
+        Text.assemble((" device        ", "bold"), (", ".join(filter(None, (view.echo, view.device))), "bright_black")),
+        sound,
+        used,
+    ]
 
 
 def _keys(view: View) -> Text:

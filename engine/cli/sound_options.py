@@ -95,6 +95,13 @@ def device_options(to: ArgumentParser, echo: bool = True) -> None:
     )
     hearing = to.add_argument_group("what the microphone's sound goes through before it is sent")
     hearing.add_argument(
+        "--echo",
+        choices=("auto", "aec", "half_duplex", "off"),
+        default="auto",
+        help="of the loudspeaker. aec: cancelled; half_duplex: silence is sent while a reply sounds; off: headphones; "
+        "auto (default): cancelled, half_duplex where that fails",
+    )
+    hearing.add_argument(
         "--noise-reduction",
         choices=("off", "near_field", "far_field"),
         default="off",
@@ -108,10 +115,4 @@ def device_options(to: ArgumentParser, echo: bool = True) -> None:
     )
     hearing.add_argument(
         "--highpass", dest="highpass_hz", type=float, metavar="HZ", help="take away what lies below, 20 to 400"
-    )
-    sound.add_argument(
-        "--echo",
-        choices=("off", "half"),
-        default="off",
-        help="off: headphones; half: the microphone is closed while a reply sounds, for loudspeakers",
     )

@@ -45,7 +45,7 @@ async def run(options: Namespace, interrupts: Interrupts) -> int:
     with ExitStack() as stack:
         if options.events:
             model.trace = stack.enter_context(Trace(options.events, known_secrets(options)))
-        hands = Hands(model, half=options.echo == "half", closed=options.push_to_talk)
+        hands = Hands(model, closed=options.push_to_talk)
         drawing = stack.enter_context(_face(options, interrupts, hands))
         painting = asyncio.create_task(_paint(drawing, model))
         painting.add_done_callback(lambda _: hands.leave())

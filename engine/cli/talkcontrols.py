@@ -1,4 +1,4 @@
-"""The user's hands on a talk: keys, the push-to-talk button, and the microphone that closes while a reply sounds."""
+"""The user's hands on a talk: keys, and the push-to-talk button."""
 
 from __future__ import annotations
 
@@ -9,30 +9,25 @@ from engine.cli.talkmodel import Model
 from engine.conversation import Conversation
 from engine.errors import EngineError
 
-TAIL_S = 0.3  # after the last sample has been handed over: the way to the loudspeaker, the room's echo
 STEP = 0.1  # of volume
 
 
 class Hands:
-    """Acts on the conversation once there is one (`take`). `half` closes the microphone while a reply sounds: for
-    loudspeakers, as long as nothing cancels their echo. Belongs to the loop thread.
+    """Acts on the conversation once there is one (`take`). `closed`: the microphone is muted at first. Belongs to the
+    loop thread.
     """
 
-    def __init__(self, model: Model, *, half: bool = False, closed: bool = False) -> None:
+    def __init__(self, model: Model, *, closed: bool = False) -> None:
         self.model = model
         self.on_redraw: Callable[[], None] | None = None
-        self._half = half
         self._closed = self._applied = closed
         self._pressed = asyncio.Event()
         self._left = asyncio.Event()
         self._conversation: Conversation | None = None
-        self._tail: asyncio.TimerHandle | None = None
 
     def take(self, conversation: Conversation) -> None:
         """There is a conversation now."""
         self._conversation = conversation
-        if self._half:
-            self.model.on_sounding = self._sounding
 
     def leave(self) -> None:
         """End the talk."""
@@ -94,24 +89,9 @@ class Hands:
         await self._pressed.wait()
         self._pressed.clear()
 
-    def _sounding(self) -> None:
-        if self._tail is not None:
-            self._tail.cancel()
-            self._tail = None
-        if self.model.sounding:
-            self._apply()
-        else:
-            self._tail = asyncio.get_running_loop().call_later(TAIL_S, self._tail_over)
-
-    def _tail_over(self) -> None:
-        self._tail = None
-        self._apply()
-
     def _apply(self) -> None:
-        """The microphone is closed when the user wants it so, or while it would hear the loudspeaker."""
-        if self._conversation is None or self.model.pressed:
+        """The microphone is closed when the user wants it so."""
+        if self._conversation is None or self.model.pressed or self._closed == self._applied:
             return
-        closed = self._closed or (self._half and (self.model.sounding or self._tail is not None))
-        if closed != self._applied:
-            self._applied = closed
-            (self._conversation.mute if closed else self._conversation.unmute)()
+        self._applied = self._closed
+        (self._conversation.mute if self._closed else self._conversation.unmute)()

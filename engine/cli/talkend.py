@@ -32,6 +32,7 @@ def _figures(model: Model, last: View) -> dict[str, Any]:
         "xruns": last.xruns,
         "missing_ms": round(last.missing_ms, 1),
         "unsent_ms": last.lost_ms,
+        "echo": last.echo or None,
         "input_tokens": last.usage.input,
         "output_tokens": last.usage.output,
         "cost": last.usage.cost,
@@ -46,6 +47,7 @@ def _line(figures: dict[str, Any]) -> str:
         parts.append(f"{figures['mean_latency_ms']:.0f} ms from speech to answer on average")
     parts += [f"{figures['xruns']} xruns"] if figures["xruns"] else []
     parts += [f"{figures['missing_ms']:.0f} ms of callbacks missing"] if figures["missing_ms"] else []
+    parts += [figures["echo"]] if figures["echo"] else []
     if figures["input_tokens"] or figures["output_tokens"]:
         parts.append(f"{figures['input_tokens']} tokens in, {figures['output_tokens']} out")
     parts += [f"cost {figures['cost']:.4f}"] if figures["cost"] is not None else []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.audio import AudioEvent, EventKind, ItemKey
+from engine.audio import AudioEvent, EventKind, HearingStats, ItemKey
 from engine.cli.main import plain
 from engine.cli.trace import Trace
 from engine.conversation import Conversation, Turn
@@ -71,6 +71,8 @@ class View:
     underruns: int = 0
     lost_ms: int = 0
     drift_ppm: float | None = None
+    echo: str = ""
+    near: float | None = None
     usage: Tally = field(default_factory=Tally)
     notice: str = ""
 
@@ -84,7 +86,6 @@ class Model:
         self.conversation: Conversation | None = None
         self.pressed = self.on_hold = False
         self.sounding = False
-        self.on_sounding: Callable[[], None] | None = None
         self.on_complaint: Callable[[str], None] | None = None
         self.last: View | None = None
         self.complaints = 0
@@ -143,8 +144,6 @@ class Model:
             case EventKind.PLAYING | EventKind.SILENT:
                 self.sounding = event.kind is EventKind.PLAYING
                 self._thinking = self._thinking and not self.sounding
-                if self.on_sounding is not None:
-                    self.on_sounding()
 
     def _complaint(self, words: str) -> None:
         self.complaints += 1
@@ -239,6 +238,7 @@ class Model:
             pressed=self.pressed,
             underruns=playback.playout.underruns,
             lost_ms=10 * capture.lost_records + self.conversation.left_out_ms,
+            **echo_figures(sound.duplex.hearing_stats()),
             **told,
             **known,
         )
@@ -286,6 +286,20 @@ def _device(sound: DeviceSound) -> dict[str, Any]:
         "missing_ms": 1000.0 * sum(each.missing_frames for each in stats) / rate,
         "drift_ppm": stamps.ppm if stamps is not None and 0 < stamps.ppm_error < 50 else None,
     }
+
+
+def echo_figures(hearing: HearingStats) -> dict[str, Any]:
+    """What becomes of the loudspeaker's sound in the microphone; while it sounds, whether somebody is near."""
+    if hearing.echo == "off":
+        return {}
+    delay = "" if hearing.delay_ms is None else f" after {hearing.delay_ms:.0f} ms"
+    if hearing.echo == "half_duplex":
+        text = f"half duplex, echo{delay}" if delay else "half duplex"
+    elif not hearing.converged:
+        text = f"echo{delay}, learning the room" if delay else "listening for an echo"
+    else:
+        text = f"echo{delay} less {hearing.erle_db:.0f} dB" if delay else "no echo"
+    return {"echo": text, "near": hearing.near if hearing.playing and hearing.echo == "aec" else None}
 
 
 def note(turn: Turn) -> str:

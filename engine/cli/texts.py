@@ -103,12 +103,13 @@ A screen with levels, speech, transcripts, times and costs; lines where there is
 Keys: m mute, space talk and send (push to talk), i interrupt, h hold, + and - volume, q quit.
 
 The server is --server, else OPENAI_BASE_URL, else the hosted service if there is a key, else the server inside.
-There is no echo canceller yet: use headphones, or --echo half. A device that is unplugged is waited for.
+The loudspeaker's echo is cancelled (--echo auto); with headphones --echo off is 5 ms sooner.
+A device that is unplugged is waited for.
 Needs the extras `device` and, for the screen, `talk`: pip install 'bargein[device,talk]'; and PortAudio.
 
 examples:
   bargein talk                                  with the server inside
-  bargein talk --microphone "USB*" --loudspeaker HDMI --echo half
+  bargein talk --microphone "USB*" --loudspeaker HDMI --noise-reduction far_field
   OPENAI_API_KEY=... bargein talk --instructions "Be brief."
   bargein talk --push-to-talk --server ws://127.0.0.1:8765/v1/realtime
   bargein talk --json < /dev/null | jq .        a service; examples/pi has a systemd unit
@@ -138,7 +139,7 @@ at several blocks, what is lost, flagged or not: the chirps betray pieces that a
 Without names it tries the default devices, then each sound card. Takes half a minute. What is missing comes with the
 command that mends it.
 
-The echo mode is "half" when the microphone hears the loudspeaker, "off" when it does not (headphones).
+The echo mode is "auto" when the microphone hears the loudspeaker, "off" when it does not (headphones).
 
 examples:
   bargein doctor

@@ -36,8 +36,12 @@ class Device:
 
     `reference_channel` is the one of the microphone's channels that carries what the loudspeaker plays (arrays with a
     loopback), or, with `reference_device`, that of a second device, such as a sink's monitor ("*monitor*"), which then
-    lives and dies with the others. It stands beside the microphone, hop by hop: `DeviceSound.reference`, and with
-    `pairs_ms` (100..10000) both are kept for `Duplex.read_pairs`. The echo canceller that will use it is not there yet.
+    lives and dies with the others. It stands beside the microphone, hop by hop: `DeviceSound.reference`, and the
+    echo canceller takes it instead of what this side plays itself; with `pairs_ms` (100..10000) both are kept for
+    `Duplex.read_pairs`.
+
+    The echo of the loudspeaker is cancelled unless `connect(hearing=engine.Hearing(...))` says otherwise: its `echo` is
+    "auto" here when no `hearing` is given.
 
     `priority` 1..99 asks for SCHED_FIFO for the audio thread, 0 does not; a refusal is reported in `Opened.realtime`.
 
@@ -130,7 +134,7 @@ class Device:
     ) -> tuple[Duplex, Sequence[Stream]]:
         refusal: DeviceError | None = None
         for tries, plans in enumerate(negotiate(wishes, found)):
-            duplex = settings.dress(Duplex(self._config(plans, settings, wakeup.descriptor)))
+            duplex = settings.dress(Duplex(self._config(plans, settings, wakeup.descriptor, found.hidden)))
             try:
                 return duplex, open_streams(duplex, plans, self._priority, wishes.loudspeaker_channels)
             except DeviceError as error:
@@ -140,7 +144,9 @@ class Device:
         assert refusal is not None  # negotiate raises when it has nothing to offer
         raise refusal
 
-    def _config(self, plans: Sequence[StreamPlan], settings: SoundSettings, descriptor: int) -> DuplexConfig:
+    def _config(
+        self, plans: Sequence[StreamPlan], settings: SoundSettings, descriptor: int, hidden: bool
+    ) -> DuplexConfig:
         capture = plans[0]
         playback = next(plan for plan in plans if plan.direction in ("playback", "both"))
         return DuplexConfig(
@@ -156,11 +162,12 @@ class Device:
             queue_s=settings.queue_s,
             barge_in=settings.barge_in,
             gate=settings.gate,
-            hearing=settings.hearing or Hearing(),
+            hearing=settings.hearing or Hearing(echo="auto"),
             wakeup_descriptor=descriptor,
             reference=self._reference(plans),
             pairs_ms=self._pairs_ms,
             two_clocks=playback.direction != "both",
+            follow_gaps=not hidden,
         )
 
     def _reference(self, plans: Sequence[StreamPlan]) -> Reference | None:

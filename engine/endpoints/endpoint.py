@@ -23,7 +23,7 @@ class SoundSettings:
     playback_stages: Sequence[Stage] = ()
     muted: bool = False
     hearing: Hearing | None = None
-    """None: what suits the endpoint."""
+    """None: what suits the endpoint, which is echo "auto" for a device and nothing for a file."""
 
     def dress(self, duplex: Duplex) -> Duplex:
         """Put the stages into a new duplex, and close its microphone if asked, before its sound runs."""

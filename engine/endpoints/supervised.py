@@ -140,7 +140,9 @@ class DeviceSound:
         return stream.callback.stamps(direction)
 
     def reference(self) -> ReferenceStats | None:
-        """One snapshot of the echo reference; None where none was asked for."""
+        """One snapshot of the echo reference; None where one stream has both microphone and loudspeaker, and no other
+        reference was asked for.
+        """
         return self.duplex.reference_stats()
 
     def follow(self, listener: Callable[[DeviceEvent], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,11 +95,12 @@ def test_ears_of_the_file(home: Path) -> None:
 
 
 def test_hearing_of_the_file_and_of_options(home: Path) -> None:
-    assert config.hearing(parsed(["talk"])) == Hearing()
+    assert config.hearing(parsed(["talk"])) == Hearing(echo="auto")
     write(home, '[device]\nnoise_reduction = "far_field"\nnoise_strength = 1.5\nagc_dbfs = -23\nhighpass_hz = 80\n')
-    assert config.hearing(parsed(["talk"])) == Hearing(80, "far_field", 1.5, -23)
-    options = parsed(["talk", "--noise-reduction", "off", "--agc", "-20", "--highpass", "100", "--noise-strength", "1"])
-    assert config.hearing(options) == Hearing(100, None, 1.0, -20)
+    kept: dict[str, Any] = {"highpass_hz": 80, "noise_reduction": "far_field", "noise_strength": 1.5, "agc_dbfs": -23}
+    assert config.hearing(parsed(["talk"])) == Hearing("auto", **kept)
+    options = parsed(["talk", "--noise-reduction", "off", "--agc", "-20", "--highpass", "100", "--echo", "off"])
+    assert config.hearing(options) == Hearing(highpass_hz=100, noise_strength=1.5, agc_dbfs=-20)
 
 
 def test_a_path_is_seen_from_the_file(home: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_path_is_seen_from_the_file(home: Path) -> None:
         ("[device]\nrate = true\n", ["device.rate is True"]),
         ('[device]\nlatency_ms = "lowest"\n', ["latency_ms is 'lowest'", "a number or 'auto' or 'low'"]),
         ("[device]\nlatency_ms = 0.5\n", ["latency_ms is 0.5", "1 to 2000"]),
-        ('[device]\necho = "loud"\n', ["device.echo is 'loud'", "off, half"]),
+        ('[device]\necho = "loud"\n', ["device.echo is 'loud'", "auto, aec, half_duplex, off"]),
         ("[device]\nloudspeaker_channels = [0, 99]\n", ["loudspeaker_channels", "0 to 31"]),
         ("[device\n", ["is no TOML", "line 1"]),
         ("[talk]\nplain = 1\n", ["talk.plain is 1", "true or false"]),

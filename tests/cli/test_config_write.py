@@ -11,7 +11,7 @@ import pytest
 from engine.cli.config_write import write
 from engine.errors import ConfigError
 
-VALUES = {"device.microphone": 'a "USB" \\ mic', "device.block_ms": 10.0, "device.echo": "half"}
+VALUES = {"device.microphone": 'a "USB" \\ mic', "device.block_ms": 10.0, "device.echo": "aec"}
 
 
 @pytest.mark.parametrize(

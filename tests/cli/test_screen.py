@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.audio import AudioEvent, EventKind
+from engine.audio import HearingStats
 from engine.cli.main import main
-from engine.cli.talkmodel import Model, Said, View, decibels
+from engine.cli.talkmodel import Model, Said, View, decibels, echo_figures
 from engine.cli.terminal import PATIENCE_S, Painter, keys
 from engine.conversation import Turn
 from engine.realtime import events as ev
@@ -41,6 +41,8 @@ FULL = View(
     xruns=2,
     missing_ms=30.0,
     drift_ppm=-12.0,
+    echo="echo after 120 ms less 24 dB",
+    near=0.25,
     usage=Tally(responses=2, audio_input=100, audio_output=250, cost=0.0123),
     notice="the server reports: Slow down.",
 )
@@ -62,7 +64,8 @@ def test_all_that_is_known_is_on_80_by_24() -> None:
     for words in (
         "● speaking", "01:02:03", "server inside, echo", "-20 dB", "0.93", "gate closed", "-6 dB", "volume 50 %",
         "ducked -18 dB", "1.5 s", "you  Wie spät", "it   時", "430 ms", "48 kHz int16", "xruns 2",
-        "missing 30 ms", "drift -12 ppm", "2 responses", "tokens in 100", "out 250", "cost 0.0123", "Slow down.", " q ",
+        "missing 30 ms", "drift -12 ppm", "near 0.25", "echo after 120 ms less 24 dB",
+            "2 responses", "tokens in 100", "out 250", "cost 0.0123", "Slow down.", " q ",
     ):  # fmt: skip
         assert words in text, (words, text)
 
@@ -153,13 +156,23 @@ def test_the_servers_complaints_are_shown_without_secrets() -> None:
     assert model.complaints == 30 and len(told) == 10
 
 
-def test_playing_and_silence_are_told_to_whoever_closes_the_microphone() -> None:
-    heard: list[bool] = []
-    model = Model("here")
-    model.on_sounding = lambda: heard.append(model.sounding)
-    for kind in (EventKind.PLAYING, EventKind.FADING, EventKind.STARVED, EventKind.SILENT):
-        model.sound(AudioEvent(kind, 1, 0), None)
-    assert heard == [True, False]
+@pytest.mark.parametrize(
+    ("echo", "delay_ms", "converged", "playing", "text", "near"),
+    [
+        ("off", None, False, False, "", None),
+        ("aec", None, False, True, "listening for an echo", 0.25),
+        ("aec", 120.0, False, True, "echo after 120 ms, learning the room", 0.25),
+        ("aec", 120.0, True, False, "echo after 120 ms less 24 dB", None),
+        ("aec", None, True, True, "no echo", 0.25),
+        ("half_duplex", 120.0, False, True, "half duplex, echo after 120 ms", None),
+        ("half_duplex", None, False, True, "half duplex", None),
+    ],
+)
+def test_what_becomes_of_the_echo_is_said(
+    echo: Any, delay_ms: float | None, converged: bool, playing: bool, text: str, near: float | None
+) -> None:
+    found = echo_figures(HearingStats(echo, 0, 0, converged, playing, 0.25, 24.2, delay_ms, None, 0.0))
+    assert (found.get("echo", ""), found.get("near")) == (text, near)
 
 
 # ---- the terminal

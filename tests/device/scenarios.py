@@ -19,9 +19,12 @@ from typing import Any
 import numpy as np
 
 import engine
-from engine.audio import AudioEvent, EventKind, ItemKey
+from engine.audio import AudioEvent, EventKind, HearingStats, ItemKey
 from engine.endpoints import DeviceEvent, DeviceSound, SoundSettings
+from engine.endpoints.wav import read_wav
 
+SETTINGS = SoundSettings(hearing=engine.Hearing())  # the sound as it is
+RATE = 24000
 DATA = Path(engine.__file__).parent / "data"
 
 
@@ -54,7 +57,7 @@ async def flowing(sound: DeviceSound, callbacks: int) -> None:
 async def content(reply: str, out: str, seconds: str, streams: str, latency_ms: str) -> None:
     """Play `reply` (int16, 24 kHz) and keep what the microphone sends for so long."""
     sound_out = np.load(reply)
-    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
+    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER), hearing=SETTINGS.hearing)
     async with device(one_stream=streams == "one", latency_ms=float(latency_ms)).open(settings) as sound:
         await flowing(sound, 30)
         opened = sound.opened
@@ -98,7 +101,7 @@ async def lifecycle(times: str) -> None:
     """Open and close again and again."""
     figures = []
     for _ in range(int(times)):
-        async with device().open(SoundSettings(queue_s=1.0)) as sound:
+        async with device().open(SoundSettings(queue_s=1.0, hearing=SETTINGS.hearing)) as sound:
             await flowing(sound, 3)
         del sound
         gc.collect()
@@ -109,7 +112,7 @@ async def lifecycle(times: str) -> None:
 async def death(reopen: str) -> None:
     """Be there while the sound server dies, and see what is left."""
     try:
-        async with device(reopen=reopen == "reopen", hold_s=0.5).open(SoundSettings()) as sound:
+        async with device(reopen=reopen == "reopen", hold_s=0.5).open(SETTINGS) as sound:
             await flowing(sound, 30)
             queue = sound.duplex.queue
             queue.push("item", 0, bytes(48000 * 20), queue.open())  # twenty seconds of reply
@@ -138,7 +141,7 @@ async def death(reopen: str) -> None:
 
 async def probing(memory: str) -> None:
     """Find the latency that is needed, and go on with it."""
-    async with device(latency_ms="auto", remember=memory).open(SoundSettings()) as sound:
+    async with device(latency_ms="auto", remember=memory).open(SETTINGS) as sound:
         await flowing(sound, 30)
         say("open", latency_ms=1000 * (sound.streams[0].plan.latency_s or 0))
         await told()
@@ -147,7 +150,7 @@ async def probing(memory: str) -> None:
 
 async def reference(played: str, out: str, how: str, latency_ms: str) -> None:
     """Play `played`, if there is any, and keep microphone and reference side by side."""
-    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
+    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER), hearing=SETTINGS.hearing)
     common: dict[str, Any] = {"latency_ms": float(latency_ms), "pairs_ms": 10000, "on_event": say_event}
     if how == "device":
         ends = engine.Device("vmic", "vspk", reference_device="vloop", **common)
@@ -185,7 +188,7 @@ async def reference(played: str, out: str, how: str, latency_ms: str) -> None:
 async def gaps(reply: str, latency_ms: str) -> None:
     """Play `reply` at a latency that loses sound, and say what was counted."""
     events: list[str] = []
-    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER))
+    settings = SoundSettings(barge_in=engine.BargeIn(policy=engine.Policy.NEVER), hearing=SETTINGS.hearing)
     ends = engine.Device("vmic", "vspk", latency_ms=float(latency_ms), on_event=lambda event: events.append(event.kind))
     async with ends.open(settings) as sound:
         await flowing(sound, 200)  # the first second settles
@@ -216,9 +219,35 @@ async def gaps(reply: str, latency_ms: str) -> None:
     say("closed")
 
 
+async def echo(streams: str) -> None:
+    """Play a reply into the own microphone until the canceller has learnt the way."""
+    endpoint = engine.Device("vloop", "vspk", on_event=say_event, one_stream=streams == "one")
+    ears = engine.BargeIn(policy=engine.Policy.NEVER)
+    async with endpoint.open(SoundSettings(barge_in=ears)) as sound:
+        duplex, queue = sound.duplex, sound.duplex.queue
+        said = read_wav(DATA / "caller.wav").samples.tobytes()
+        say("open", two_clocks=duplex.config.two_clocks, mode=duplex.hearing_stats().echo)
+        queue.open()
+
+        async def until(learnt: bool) -> HearingStats:
+            item = 0
+            while (stats := duplex.hearing_stats()).converged != learnt or (learnt and stats.erle_db < 10.0):
+                if queue.waiting < RATE:
+                    item += 1
+                    queue.push(f"item{item}", 0, said)
+                duplex.read_records()
+                duplex.read_events()
+                await asyncio.sleep(0.05)
+            return stats
+
+        stats = await until(True)
+        say("learnt", mode=stats.echo, delay_ms=stats.delay_ms, erle_db=stats.erle_db, near=stats.near)
+    say("closed")
+
+
 async def reference_lost() -> None:
     """Go on while the second device gives nothing, and when it gives something again."""
-    async with device(reference_device="varray").open(SoundSettings()) as sound:
+    async with device(reference_device="varray").open(SETTINGS) as sound:
 
         async def until(starved: int, flows: bool) -> int:
             while True:
@@ -244,7 +273,10 @@ async def together() -> None:
     """Two devices of one process, which die and come back together."""
     kinds: list[str] = []
     other = engine.Device("vloop", "vspk", on_event=lambda event: kinds.append(event.kind))
-    async with device().open(SoundSettings()) as first, other.open(SoundSettings()) as second:
+    async with (
+        device().open(SETTINGS) as first,
+        other.open(SETTINGS) as second,
+    ):
         for sound in (first, second):
             await flowing(sound, 30)
         say("open")
@@ -260,7 +292,7 @@ async def together() -> None:
 async def refusal(microphone: str, loudspeaker: str, more: str) -> None:
     """Ask for what is not there."""
     try:
-        async with engine.Device(microphone, loudspeaker, **json.loads(more)).open(SoundSettings()):
+        async with engine.Device(microphone, loudspeaker, **json.loads(more)).open(SETTINGS):
             say("open")
     except engine.EngineError as error:
         say("refused", text=str(error), type=type(error).__name__)
@@ -318,7 +350,7 @@ async def conversation(answer: str, latency_ms: str) -> None:
 
 async def timing(seconds: str, block_ms: str) -> None:
     """Run for so long and say how regular it was."""
-    async with device(block_ms=float(block_ms), latency_ms=float(block_ms)).open(SoundSettings()) as sound:
+    async with device(block_ms=float(block_ms), latency_ms=float(block_ms)).open(SETTINGS) as sound:
         await flowing(sound, 100)
         first = sound.stats()[0]
         await asyncio.sleep(float(seconds))
@@ -373,7 +405,7 @@ async def forever() -> None:
 SCENARIOS = {
     each.__name__: each
     for each in (
-        *(content, lifecycle, death, probing, together, refusal, conversation, outage, timing, forever),
+        *(content, lifecycle, death, probing, together, refusal, conversation, outage, timing, forever, echo),
         *(reference, reference_lost, gaps),
     )
 }

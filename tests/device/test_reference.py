@@ -111,3 +111,17 @@ def test_what_is_not_there_is_refused(server: SoundServer, scenario: Start, more
     text = program.expect("refused")["text"]
     program.end()
     assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("streams", ["one", "two"])
+def test_the_echo_of_ones_own_loudspeaker_is_learnt(server: SoundServer, scenario: Start, streams: str) -> None:
+    """The microphone is the loudspeaker's monitor; with two streams the reference crosses from one clock to another."""
+    program = scenario("echo", streams)
+    opened = program.expect("open")
+    assert opened["two_clocks"] is (streams == "two")
+    assert opened["mode"] == "aec"
+    learnt = program.skip_to("learnt")
+    assert learnt["mode"] in ("aec", "half_duplex")
+    assert 0.0 <= learnt["delay_ms"] <= 510.0
+    program.expect("closed")
+    program.end()

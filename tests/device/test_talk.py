@@ -110,7 +110,7 @@ def test_half_duplex_does_not_hear_itself(server: SoundServer, tmp_path: Path) -
     """The microphone is the loudspeaker's own monitor: a reply would interrupt itself for ever."""
     question = np.concatenate([caller()[: 3 * RATE], np.zeros(RATE, np.int16)])
     write_wav(tmp_path / "question.wav", question)
-    arguments = ("--microphone", "vloop", "--loudspeaker", "vspk", "--server", "inside", *DEMO, "--echo", "half")
+    arguments = ("--microphone", "vloop", "--loudspeaker", "vspk", "--server", "inside", *DEMO, "--echo", "half_duplex")
     process = start("talk", *arguments, "--json", env=server.environment, stdin=subprocess.DEVNULL)
     first_line(process, "talking")
     playing = subprocess.Popen(["paplay", "-d", "spk", str(tmp_path / "question.wav")], env=server.environment)
