@@ -34,7 +34,7 @@ from engine.server.hearing import Hearing
 from engine.server.ids import Ids
 from engine.server.input_audio import SpeechDetector
 from engine.server.listening import Listening
-from engine.server.mcp.side import McpSide
+from engine.server.mcp.side import McpSide, rules_of
 from engine.server.options import ServerOptions
 from engine.server.outbox import Close, Entry, Outbox, Stall
 from engine.server.readiness import Readiness, unavailable
@@ -150,13 +150,13 @@ class Session:
         )
         end = int(time.time() + options.session_s)
         config = defaults(options, ids.new("sess"), start, model=model, transcription=transcription, expires_at=end)
+        if start is not None:
+            config = begun(config, start, rules_of(responder, options.mcp))
         self._transcription = config["type"] == "transcription"
         figures = figures_of(config, options.watchers, owner=owner, beta=beta)
         self._state = SessionState(config, ids=ids, options=options, emit=self._emit, figures=figures)
         self._state.history.on_drop = self._protocol.forget
         self._mcp = mcp = McpSide(self._state, responder, self._spawn)
-        if start is not None:
-            self._state.config = config = begun(config, start, self._state.mcp_rules)
         self._hearing = Hearing(self._state, responder, self._spawn, recogniser)
         self._answering = Answering(
             self._state,

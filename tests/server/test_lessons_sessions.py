@@ -128,9 +128,9 @@ def test_threads_do_not_grow_with_sessions() -> None:
         ({"Authorization": "Bearer "}, None, ""),
         ({"Authorization": ""}, None, ""),
         ({"api-key": "x"}, None, "&api-key=x"),
-        ({}, ["realtime", "openai-insecure-api-key.ek_x"], ""),
         ({}, ["realtime", "openai-insecure-api-key.", "openai-beta.realtime-v1"], ""),
         ({"Authorization": "Bearer sk-x"}, ["realtime"], "&api_key=x"),
+        ({}, ["realtime", "openai-insecure-api-key.sk-x"], ""),
     ],
 )
 def test_keys_wherever_they_stand_break_nothing(headers: dict[str, str], protocols: Any, query: str) -> None:

@@ -180,6 +180,8 @@ class Site:
         if kinds is None:
             return NOBODY
         who = self.credentials.identify(request, self.now())
+        if isinstance(who, Answer) and not self.credentials.keys and not self.takes_bodies:
+            return NOBODY  # nobody can make client secrets here, so that one shown in vain is somebody's play key
         if isinstance(who, Answer) or who.kind in kinds:
             return who
         return refusal(403, "A client secret may not do this: use an API key.", code="insufficient_permissions")

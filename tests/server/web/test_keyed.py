@@ -237,7 +237,10 @@ def test_without_keys_everybody_makes_secrets() -> None:
 
 
 def test_the_bare_front_makes_none_and_says_what_does() -> None:
+    """So it lets in whoever shows one without need: some clients in browsers insist on it."""
+
     async def test(server: Server) -> None:
+        assert (await created(server, "ek_unknown"))["model"] == "gpt-realtime"
         reply = await ask(server, "POST", "/v1/realtime/client_secrets", JSON, body=b"{}")
         assert reply.status == 501 and "bargein[server]" in reply.error["message"]
         told = json.loads((await ask(server, "GET", "/capabilities")).body)
