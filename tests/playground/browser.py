@@ -111,6 +111,16 @@ class Tab:
         body = f"const part = (name) => import(`/playground/${{name}}`); {script}"
         return self.page.evaluate(f"async (given) => {{ {body} }}", list(arguments))
 
+    def until(self, script: str) -> None:
+        """Wait until a JavaScript function says so. (The driver's own way needs code from text, which the page's policy
+        refuses.)
+        """
+        for _ in range(PATIENCE_MS // 50):
+            if self.page.evaluate(script):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"it never came to be: {script}")
+
     def events(self, type: str) -> list[dict[str, Any]]:
         """The page's own log of a type, from its view of events, which has to be on screen."""
         self.page.fill("#events-words", type)
@@ -118,7 +128,7 @@ class Tab:
         for row in self.page.locator("#events details").all():
             if not row.evaluate("(row) => row.open"):
                 row.locator("summary").click()
-            parsed = json.loads(row.locator("pre").inner_text())
+            parsed = json.loads(row.locator("pre").text_content())
             found += parsed if isinstance(parsed, list) else [parsed]
         self.page.fill("#events-words", "")
         return [event for event in found if event["type"] == type]

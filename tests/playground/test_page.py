@@ -7,6 +7,7 @@ import re
 import ssl
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -189,7 +190,7 @@ def test_the_filter_shows_what_was_asked_for(tab: Tab) -> None:
     tab.show("events")
     tab.wait("#events .type", has_text="input_audio_buffer.append")
     tab.page.check("#events-which [value=received]")
-    types = tab.page.locator("#events .type").all_inner_texts()
+    types = tab.page.locator("#events .type").all_text_contents()
     assert "session.created" in types
     assert "input_audio_buffer.append" not in types
     tab.page.check("#events-which [value=errors]")
@@ -198,7 +199,7 @@ def test_the_filter_shows_what_was_asked_for(tab: Tab) -> None:
     tab.page.fill("#events-words", "no such word")
     assert tab.page.locator("#events li").count() == 0
     tab.page.fill("#events-words", "alloy")
-    assert tab.page.locator("#events .type").all_inner_texts() == ["session.created"]
+    assert tab.page.locator("#events .type").all_text_contents() == ["session.created"]
     tab.page.fill("#events-words", "")
     tab.page.click("#events-clear")
     tab.wait("#events .type", has_text="input_audio_buffer.append")
@@ -344,6 +345,15 @@ def test_a_server_that_goes_is_told_and_can_come_back(open_tab: Open) -> None:
         tab.expected = ["ERR_CONNECTION_REFUSED"]  # the browser's own words
         notice.get_by_role("button", name="Connect again").click()
         tab.wait("#notices .notice", has_text="nothing answers")
+    with Served(Says([Say("Here again.")]), port=urlsplit(server.page).port):
+        tab.page.get_by_role("button", name="Connect again").click()
+        tab.wait("body[data-state=open]")
+        assert tab.page.locator("#notices .notice").count() == 0
+        tab.page.fill("#words", "Are you there?")
+        tab.page.keyboard.press("Enter")
+        tab.wait("#turns .turn.far", has_text="Here again.")
+        tab.page.click("#disconnect")
+        tab.wait("body[data-state=idle]")
 
 
 def test_a_server_that_is_full_says_so(open_tab: Open) -> None:

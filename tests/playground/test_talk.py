@@ -19,6 +19,11 @@ from tests.server.harness import Says
 from tests.server.test_recognition import Ears
 
 QUESTION_S = 1.5
+SENT_200_MS = """() => {
+  const last = (part) => document.querySelector(`#events li:last-child ${part}`).textContent;
+  const [type, length] = [last(".type"), last(".sum").split("·")[1] ?? "0 ms"]; // ms, then seconds
+  return type === "input_audio_buffer.append" && (!length.endsWith(" ms") || parseInt(length) >= 200);
+}"""
 
 
 def edges(sound: Shorts, least: int = 300, apart_s: float = 0.5) -> list[tuple[int, int]]:
@@ -118,12 +123,13 @@ def test_the_recording_has_both_sides_in_their_places(conversation: Any) -> None
     timeline = conversation["timeline"]
     assert abs(timeline["duration_ms"] - left.size / RATE * 1000) <= 1
     assert left.size == right.size
-    answer = timeline["answers"][0]
     ended_ms = (at + RATE * QUESTION_S) / RATE * 1000
-    assert abs(answer["speech_ended_ms"] - ended_ms) < 250, "where the speech in it ends"
+    ends = [answer["speech_ended_ms"] for answer in timeline["answers"]]  # of several: the speech comes again
+    assert min(abs(end - ended_ms) for end in ends) < 250, "where the speech in it ends"
     begin_ms = edges(right)[0][0] / RATE * 1000
-    assert begin_ms > ended_ms
-    assert abs(answer["first_heard_ms"] - begin_ms) < 150, "what is heard: the device's own delay is added"
+    assert begin_ms > ends[0]
+    heard_ms = timeline["answers"][0]["first_heard_ms"]
+    assert abs(heard_ms - begin_ms) < 150, "what is heard: the device's own delay is added"
 
 
 def test_the_timeline_tells_all_in_order(conversation: Any) -> None:
@@ -204,15 +210,14 @@ def test_push_to_talk_by_the_space_bar(served: Served, open_tab: Open) -> None:
     tab.page.check("#mode [value=push]")
     tab.wait("#hold")
     tab.show("events")
-    before = len(tab.events("input_audio_buffer.append"))
+    tab.wait("#events .type", has_text="input_audio_buffer.cleared")
     tab.page.focus("#hold")
     tab.page.keyboard.down(" ")
     tab.wait("#status[data-kind=hearing]")
-    tab.page.wait_for_timeout(400)
+    tab.until(SENT_200_MS)
     tab.page.keyboard.up(" ")
     tab.wait("#events .type", has_text="input_audio_buffer.committed")
     tab.wait("#status[data-kind=answering]")
-    assert len(tab.events("input_audio_buffer.append")) >= before
     assert tab.events("error") == []
     assert tab.events("session.update")[0]["session"]["audio"]["input"] == {"turn_detection": None}
     tab.page.check("#mode [value=open]")
@@ -280,3 +285,16 @@ def test_what_is_being_read_does_not_run_away(tab: Tab) -> None:
     tab.wait("#status", has_text="Answering")
     tab.page.wait_for_timeout(300)
     assert area.evaluate("(area) => area.scrollTop") == 0
+
+
+def test_sound_that_comes_too_late_is_a_gap_and_told(open_tab: Open) -> None:
+    with Served(Says([Say("Good day."), 3.0, Say("And good night.")])) as server:
+        tab = open_tab(server.page)
+        tab.connect()
+        tab.page.click("#mute")
+        tab.page.fill("#words", "Hello")
+        tab.page.keyboard.press("Enter")
+        tab.wait("#readout", has_text="gap")
+        tab.wait("#status[data-kind=deaf]", has_text="Muted")  # through, all the same
+        tab.show("events")
+        assert tab.events("conversation.item.truncate") == []

@@ -262,13 +262,15 @@ class Page {
 
   // ---- sound
 
-  piece({ near, far, endsAt, tracks, waiting }) {
+  piece({ near, far, endsAt, tracks, waiting, underruns }) {
     if (document.body.dataset.state !== "open") return;
     if (this.sound.listening) this.speaking.piece(near, endsAt);
     this.replies.progress(tracks);
     this.wave.piece(near, far, this.hearing);
     this.recordPanel.piece(near, far, endsAt);
-    $("readout").textContent = waiting > 0 ? `${(waiting / PER_MS / 1000).toFixed(1)} s to come` : "";
+    const gaps = underruns > 0 ? `${underruns} gap${underruns > 1 ? "s" : ""}` : ""; // sound that came too late
+    const ahead = waiting > 0 ? `${(waiting / PER_MS / 1000).toFixed(1)} s to come` : "";
+    $("readout").textContent = gaps && ahead ? `${gaps} · ${ahead}` : gaps || ahead;
     if (tracks.length > 0) this.activity();
   }
 

@@ -42,6 +42,7 @@ export class Replies {
       this.onStrange("The server sent sound that is no base64.");
       return;
     }
+    if (samples.length === 0) return; // what holds a track holds sound, and that has a bound
     const track = this.track(responseId, itemId, contentIndex);
     track.received += samples.length;
     this.sound.push(track.key, samples);

@@ -21,6 +21,7 @@ export class Sound {
   async open() {
     const context = new AudioContext({ latencyHint: "interactive" });
     this.context = context;
+    const running = context.resume(); // now, in the click: some browsers start no sound later on
     await context.audioWorklet.addModule(WORKLET);
     if (this.context !== context) throw new Error("it was closed meanwhile");
     this.clock = new Clock(context.sampleRate);
@@ -33,7 +34,7 @@ export class Sound {
     });
     this.node.port.onmessage = ({ data }) => this.heard(data);
     this.node.connect(context.destination);
-    await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
+    await Promise.race([running, new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
     context.onstatechange = () => this.onSuspended(context.state !== "running" && context.state !== "closed");
     this.onSuspended(context.state !== "running");
   }
