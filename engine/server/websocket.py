@@ -15,11 +15,12 @@ import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError, MissingExtraError
+from engine.server.carrier import CLOSE_S
 from engine.server.input_audio import SpeechDetector
 from engine.server.options import ServerOptions
 from engine.server.recognisers import Recogniser
@@ -120,7 +121,9 @@ class Server:
             await self.sockets.close()
             if self._asgi is not None:
                 await self._asgi.close()
-            await self._server.wait_closed()
+            with suppress(TimeoutError):  # who is in the middle of a handshake of TLS is not waited for
+                async with asyncio.timeout(CLOSE_S):
+                    await self._server.wait_closed()
         await self.site.close()
 
 

@@ -18,7 +18,7 @@ from engine.server.recognisers import Heard
 from engine.server.responders import Part, Say, Script, Turn
 from tests.server.harness import Client, Says, question, run, session, silence, speech, wire
 from tests.server.test_beta import old_session
-from tests.server.test_websocket import STAGES, drained, expect, with_server
+from tests.server.test_websocket import BOTH, STAGES, drained, expect, with_server
 
 HELLO = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
 LONG = [Say("This answer goes on for a long time. " * 8)]
@@ -69,7 +69,8 @@ def test_a_slow_brain_delays_nobody_else() -> None:
     run(scene)
 
 
-def test_pings_are_answered_under_load_and_none_times_a_client_out() -> None:
+@BOTH
+def test_pings_are_answered_under_load_and_none_times_a_client_out(front: str) -> None:
     async def test(server: Server) -> None:
         clients = [await connect(server.url, max_size=None, max_queue=None) for _ in range(8)]
         for client in clients:
@@ -81,7 +82,7 @@ def test_pings_are_answered_under_load_and_none_times_a_client_out() -> None:
         for client in clients:
             await client.close()
 
-    with_server(test)
+    with_server(test, front=front)
 
 
 def test_a_huge_append_lets_other_sessions_pass() -> None:

@@ -59,7 +59,7 @@ def serialize(answer: Answer, *, head_only: bool = False) -> bytes:
 def headers_of(answer: Answer) -> list[tuple[str, str]]:
     """All headers of an answer but `connection`."""
     headers = [("date", formatdate(usegmt=True)), ("server", "bargein")]
-    if answer.status != 204:
+    if answer.status not in (204, 304):  # which have no body, and no length of one
         headers += [("content-type", answer.type), ("content-length", str(len(answer.body)))]
     return headers + list(answer.headers)
 

@@ -47,7 +47,8 @@ class Live:
             with suppress(ConnectionError):  # it may have heard enough
                 for piece in pieces:
                     peer.sendall(piece)
-                if close:
+            if close:
+                with suppress(OSError):  # it has hung up
                     peer.shutdown(socket.SHUT_WR)
             answer = b""
             with suppress(ConnectionError):

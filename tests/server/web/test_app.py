@@ -21,7 +21,7 @@ from engine.server.responders import Say
 from engine.server.voices import ToneVoice
 from engine.server.web.app import App
 from engine.server.web.site import MAX_MESSAGE
-from tests.server.harness import Says, question
+from tests.server.harness import Says, question, run
 from tests.server.test_websocket import expect
 from tests.server.web.http import until
 
@@ -190,6 +190,32 @@ def test_a_message_beyond_every_limit_is_1009() -> None:
         assert (await app.site()).sessions == 0
 
     asyncio.run(main())
+
+
+def test_a_client_that_reads_nothing_is_closed() -> None:
+    """What the ASGI server takes no more of waits in the session, and that has an end."""
+    updates = [
+        {"type": "websocket.receive", "text": json.dumps({"type": "session.update", "session": {"type": "realtime"}})}
+    ] * 500
+
+    class Stalled(Asgi):
+        closed = False
+
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if message["type"] == "websocket.send":
+                await asyncio.Event().wait()
+            self.closed = message["type"] == "websocket.close"
+
+    async def main() -> None:
+        app = server.app(options=ServerOptions(send_queue_bytes=2**16), voice=ToneVoice())
+        asked = Stalled("websocket", CONNECT, *updates)
+        await asked.run(app)
+        assert asked.closed
+        assert asked.sent[-1]["code"] == 1013
+        assert (await app.site()).sessions == 0
+
+    run(main)
 
 
 def test_a_client_that_is_gone_leaves_its_place() -> None:

@@ -21,9 +21,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from engine.server import Server, ServerOptions
+from engine.server import Server, ServerOptions, serve
 from engine.server.carrier import READ_AHEAD_BYTES, TOGETHER_BYTES, WRITE_LIMIT
 from engine.server.responders import Part, Say, Turn
+from engine.server.voices import ToneVoice
 from engine.server.web import app, asgi_front, sockets
 from engine.server.web.certificates import self_signed
 from engine.server.web.routes import OPEN, Route
@@ -126,6 +127,16 @@ def test_a_tls_handshake_dies(front: str, tmp_path: Any) -> None:
         assert (await ask(server, "GET", "/healthz", tls=trusting(tmp_path))).status == 200
 
     with_server(test, front=front, tls=tls)
+
+
+def test_the_end_does_not_wait_for_a_tls_handshake(tmp_path: Any) -> None:
+    async def main() -> None:
+        async with serve(voice=ToneVoice(), tls=self_signed([], tmp_path)[0]) as server:
+            _, writer = await joined(server, b"\x16\x03\x01")
+            assert (await ask(server, "GET", "/healthz", tls=trusting(tmp_path))).status == 200
+        writer.transport.abort()
+
+    asyncio.run(main())
 
 
 def trusting(folder: Any) -> Any:

@@ -141,7 +141,7 @@ SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     ],
 )
 def test_what_two_programs_read_differently_is_no_request(live: Live, lines: bytes) -> None:
-    data = b"POST /v1/realtime/client_secrets HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n\r\n0\r\n\r\n" + SMUGGLED
+    data = b"POST /v1/none HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n\r\n0\r\n\r\n" + SMUGGLED
     statuses = [status for status, _ in answers(live.send(data))]
     assert 200 not in statuses, statuses
     live.well()

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from engine.server import Server
+from engine.errors import ConfigError, MissingExtraError
+from engine.server import Server, websocket
 from engine.server.web.messages import Answer, Request, json_answer
 from engine.server.web.routes import OPEN, Route, Routes
+from engine.server.websocket import FRONTS, chosen_front
 from tests.server.web.http import BOTH, ask, raw, with_server
 
 
@@ -143,3 +145,13 @@ def test_a_table_of_routes() -> None:
     }
     assert table.methods("/a") == ["GET", "HEAD", "OPTIONS", "PUT"]
     assert table.methods("/b") == []
+
+
+def test_the_front_is_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [chosen_front(front) for front in FRONTS] == ["asgi", "asgi", "bare"]
+    monkeypatch.setattr(websocket, "find_spec", lambda name: None if name == "httptools" else name)
+    assert (chosen_front("auto"), chosen_front("bare")) == ("bare", "bare")
+    with pytest.raises(MissingExtraError, match=r"pip install 'bargein\[server\]'"):
+        chosen_front("asgi")
+    with pytest.raises(ConfigError, match="use auto, asgi, bare"):
+        chosen_front("best")
