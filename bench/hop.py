@@ -6,12 +6,16 @@ still while something else runs. All that is left of Python in a figure is the c
 the first rows give. Filling the queue and reading records and events, the loop thread's part, happens between the calls
 and is not timed. Blocks longer than 10 ms are divided by their hops.
 
-"Everything" is a call with all that the chain has: voice, gate, a stage in each half (with numba), a volume, the
-burst policy with little at hand, so that it slows the reply down (or the paced one, with packets late and lost), and
-in each cycle a duck, a confirmed interruption, its fade and the held sound sent at once. "Sound" is a synthetic voice
-(pulses through two formants, four syllables a second) in the microphone and noise in the queue; without it both are
-digital silence. "Duck to silence" counts only the hops from the duck through its confirmation and the fade. "Cold"
-reads 16 MiB between the calls, as a callback finds the caches after 10 ms of other work.
+"Everything" is a call with all that the chain has but for the canceller, noise and level: voice, gate, a stage in each
+half (with numba), a volume, the burst policy with little at hand, so that it slows the reply down (or the paced one,
+with packets late and lost), and in each cycle a duck, a confirmed interruption, its fade and the held sound sent at
+once. "Sound" is a synthetic voice (pulses through two formants, four syllables a second) in the microphone and noise
+in the queue; without it both are digital silence. "Duck to silence" counts only the hops from the duck through its
+confirmation and the fade. "Cold" reads 16 MiB between the calls, as a callback finds the caches after 10 ms of other
+work.
+
+"Echo and noise" is everything, and besides what is played comes back into the microphone after 40 ms, and high-pass,
+echo canceller, noise reduction and level are on: the budget is 120 us.
 
 Which hop is the worst? On the clock, the one that the operating system interrupted: "worst" and "99.9 %" by the wall
 clock are the machine's, and by the CPU clock still hold the caches that others have emptied. The core's own worst case
@@ -42,6 +46,7 @@ from engine.audio import (
     EventKind,
     Gate,
     GateMode,
+    Hearing,
     Packet,
     PlayoutPolicy,
     Policy,
@@ -53,10 +58,13 @@ from engine.native import address, lib
 Row = tuple[str, float, float, float, str]
 
 BUDGET_US = 40.0
+HEARING_US = 120.0  # with echo canceller, noise reduction and level
 WORST_OVER_MEAN = 3.0
 HOPS = 30_000
 CYCLE_HOPS = 200
 ITEM = "item"
+ECHO_HOPS = 4  # from loudspeaker to microphone
+HEARING = Hearing(echo="auto", highpass_hz=80, noise_reduction="far_field", agc_dbfs=-20)
 COLD_BYTES = 16 * 2**20
 DELTA_MS = 50  # of a reply that comes as it is played
 
@@ -74,6 +82,12 @@ class Scenario:
     block_hops: int = 1
     cold: bool = False
     hops: int = HOPS
+    hearing: bool = False
+
+    @property
+    def budget(self) -> float:
+        """Microseconds a hop may cost in the mean."""
+        return HEARING_US if self.hearing else BUDGET_US
 
     @property
     def block(self) -> int:
@@ -86,6 +100,7 @@ WHOLE = [
     Scenario("48 kHz, pcm, everything", barge_in=True, everything=True),
     Scenario("48 kHz, pcmu, everything", wire=PCMU, barge_in=True, everything=True),
     Scenario("48 kHz, pcmu, everything, paced", wire=PCMU, barge_in=True, everything=True, paced=True),
+    Scenario("48 kHz, pcm, everything, echo and noise", barge_in=True, everything=True, hearing=True),
 ]
 SCENARIOS = [
     Scenario("48 kHz, pcm, silence both ways", heard=False, played=False),
@@ -163,6 +178,8 @@ class Caller:
                 playout_policy=PlayoutPolicy.PACED if scenario.paced else PlayoutPolicy.BURST,
                 queue_s=5.0 if scenario.paced else 120.0,
                 gate=Gate(GateMode.SILENCE) if scenario.everything else Gate(),
+                hearing=HEARING if scenario.hearing else Hearing(),
+                max_block=scenario.block,
             )
         )
         if scenario.everything:
@@ -224,17 +241,24 @@ def calls(scenario: Scenario) -> Iterator[tuple[int, int, bool]]:
     caller, wall, cpu, process = Caller(scenario), time.perf_counter_ns, time.thread_time_ns, lib.rt_duplex_process
     pointer, block = caller.duplex.pointer, scenario.block
     out = np.empty(block, dtype=np.int16)
-    heard, played = [address(part, "void *") for part in microphone(scenario)], address(out, "void *")
+    parts = microphone(scenario)
+    heard, played = [address(part, "void *") for part in parts], address(out, "void *")
+    air = [np.zeros(block, np.int16) for _ in range(ECHO_HOPS)]
+    mixed = np.zeros(block, np.int16)
     other = np.zeros(COLD_BYTES // 8 if scenario.cold else 0)
     hop = 0
     while True:
         caller.before(hop)
         other += 1.0
         source = heard[hop // scenario.block_hops % len(heard)]
+        if scenario.hearing:
+            mixed[:] = parts[hop % len(parts)] // 2 + air[hop % ECHO_HOPS] // 3
+            source = address(mixed, "void *")
         worked, begin = cpu(), wall()
         process(pointer, source, played, block)
         spent = wall() - begin
         worked = cpu() - worked
+        air[hop % ECHO_HOPS][:] = out
         hop += scenario.block_hops
         yield spent, worked, caller.after()
 
@@ -303,7 +327,7 @@ def main() -> list[Row]:
     for scenario in WHOLE:
         found = measure(scenario)
         for what, cost in (("wall clock", found.mean), ("CPU clock", found.mean_cpu)):
-            rows.append((f"{scenario.name}: mean, {what}", cost, BUDGET_US, BUDGET_US / cost, "us"))
+            rows.append((f"{scenario.name}: mean, {what}", cost, scenario.budget, scenario.budget / cost, "us"))
         rows.append((f"{scenario.name}: dearest hop", found.dearest, nan, nan, "us"))
         ratio = found.dearest_ratio
         rows.append((f"{scenario.name}: dearest hop / mean", ratio, WORST_OVER_MEAN, WORST_OVER_MEAN / ratio, ""))

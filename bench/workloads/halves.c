@@ -4,7 +4,8 @@
  * into it for 0.8 s: a duck, the confirmed interruption, the fade, what was held is sent at once; then the next reply.
  * To the paced policy the reply comes as packets of 20 ms, some of them late and some lost.
  * A stage runs in each half, the volume is not 1, and the gate sends silence between the speech. With `busy` 0 nothing
- * is said and nothing is played. To count another playout policy, add rows with another `playout`.
+ * is said and nothing is played. With `hearing` the reply comes back into the microphone 40 ms later, and all is done
+ * that the capture half can do about that, noise and level. To count another playout policy, add rows with another.
  */
 #include "duplex.h"
 #include "workload.h"
@@ -14,7 +15,10 @@ typedef struct call {
     int format; /* enum rt_format, both ways */
     int policy; /* enum rt_playout_policy */
     int busy;
+    int hearing;
 } call;
+
+enum { ECHO_HOPS = 4 };
 
 enum { ENDS = 90 }; /* hop of the cycle in which the server has heard of the interruption and sends no more */
 
@@ -22,6 +26,7 @@ static const call *now;
 static rt_duplex *duplex;
 static uint32_t item;
 static int16_t silence[MOST_FRAMES], loudspeaker[MOST_FRAMES];
+static int16_t echo[ECHO_HOPS][MOST_FRAMES], heard[MOST_FRAMES];
 
 /* A peaking equaliser, as a user would add one. */
 static void equalise(void *state, float *block, uintptr_t n)
@@ -68,6 +73,12 @@ static void begin(const void *option)
             .patience = 1.0f,
         },
     };
+    if (now->hearing)
+        config.hearing = (rt_hearing_config){
+            .echo = RT_ECHO_MODE_AUTO, .comfort_noise = 1, .unsure_threshold = 0.8f, .highpass_hz = 80.0f,
+            .noise_reduction = RT_NOISE_REDUCTION_FAR, .noise_strength = 1.0f, .agc_dbfs = -20.0f, .agc_most_db = 30.0f,
+        };
+    memset(echo, 0, sizeof echo);
     duplex = memory(rt_duplex_size(&config));
     if (rt_duplex_init(duplex, &config) != RT_OK)
         abort();
@@ -80,6 +91,8 @@ static void begin(const void *option)
 static const int16_t *microphone(uint32_t hop)
 {
     uint32_t place = hop % CYCLE;
+    if (now->hearing)
+        return heard;
     return now->busy && place >= 60 && place < 140 ? voice_hop_int16(now->rate, hop) : silence;
 }
 
@@ -143,6 +156,17 @@ static void playback_uncounted(uint32_t hop)
     playback(hop);
 }
 
+/* The air between loudspeaker and microphone, not counted. */
+static void room_and_loop(uint32_t hop)
+{
+    uint32_t frames = now->rate / 100, place = hop % CYCLE;
+    const int16_t *said = now->busy && place >= 60 && place < 140 ? voice_hop_int16(now->rate, hop) : silence;
+    memcpy(echo[hop % ECHO_HOPS], loudspeaker, frames * sizeof **echo);
+    for (uint32_t i = 0; i < frames; i++)
+        heard[i] = (int16_t)(said[i] / 2 + echo[(hop + 1) % ECHO_HOPS][i] / 3 + (int)((hop * 7919u + i * 31u) % 17u) - 8);
+    loop_thread(hop);
+}
+
 static void both(uint32_t hop)
 {
     rt_duplex_process(duplex, microphone(hop), loudspeaker, now->rate / 100);
@@ -154,7 +178,8 @@ static void capture_uncounted(uint32_t hop)
     capture(hop);
 }
 
-#define CALL(rate, format, policy, busy) (&(const call){rate, format, policy, busy})
+#define CALL(rate, format, policy, busy) (&(const call){rate, format, policy, busy, 0})
+#define HEARING(rate, format, busy) (&(const call){rate, format, RT_PLAYOUT_BURST, busy, 1})
 #define BURST RT_PLAYOUT_BURST
 
 const workload half_workloads[] = {
@@ -167,5 +192,7 @@ const workload half_workloads[] = {
     {"both halves, 48 kHz, pcmu, paced", begin, CALL(48000, RT_ULAW, RT_PLAYOUT_PACED, 1), both, loop_thread, NULL},
     {"both halves, 48 kHz, pcm, fixed", begin, CALL(48000, RT_PCM16, RT_PLAYOUT_FIXED, 1), both, loop_thread, NULL},
     {"both halves, 48 kHz, pcm, silence", begin, CALL(48000, RT_PCM16, BURST, 0), both, loop_thread, NULL},
+    {"both halves, 48 kHz, pcm, echo, noise and level", begin, HEARING(48000, RT_PCM16, 1), both, room_and_loop, NULL},
+    {"both halves, 48 kHz, pcm, echo, noise and level, silence", begin, HEARING(48000, RT_PCM16, 0), both, room_and_loop, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };

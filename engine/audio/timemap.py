@@ -80,8 +80,15 @@ class TimeMap:
             run.sent -= base
         self.sent_ms = unsent_ms
 
-    def captured(self, sent_ms: int) -> int | None:
-        """When the sound at this sent offset was captured; None before the remembered runs or when nothing was sent."""
+    def captured(self, sent_ms: int, *, end: bool = False) -> int | None:
+        """When the sound at this sent offset was captured; None before the remembered runs or when nothing was sent.
+
+        With `end` the offset is where something ended (audio_end_ms), so the sound before it tells: what follows it may
+        have been captured later, behind something that a gate left out.
+        """
+        if end and sent_ms > 0:
+            before = self.captured(sent_ms - 1)
+            return None if before is None else before + 1
         index = bisect_right(self._runs, sent_ms, key=lambda run: run.sent) - 1
         if index < 0:
             return None

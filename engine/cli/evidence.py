@@ -127,7 +127,7 @@ class Evidence:
         """Take the turns, and map the server's offsets to captured time."""
         self.turns = turns
         for kind, offset in self._server_offsets:
-            captured = conversation.time_map.captured(offset)
+            captured = conversation.time_map.captured(offset, end=kind == "stop")
             if captured is None:
                 continue
             if kind == "start":

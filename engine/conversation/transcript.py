@@ -159,13 +159,14 @@ class Lines:
     def _line(self, item: _Item, *, final: bool) -> Line:
         start = item.start_ms if item.start_ms is not None else self._last_end
         end = item.end_ms if item.end_ms is not None else start
-        start_s, end_s = ((self._captured(at) if self._captured(at) is not None else at) for at in (start, end))
+        start_s, before = self._captured(start), self._captured(end - 1) if end > 0 else None
+        start_s, end_s = start if start_s is None else start_s, end if before is None else before + 1
         values = [value for _, value in item.tokens]
         return Line(
             item.item_id,
             item.text.strip(),
-            (start_s or 0) / 1000,
-            max(start_s or 0, end_s or 0) / 1000,
+            start_s / 1000,
+            max(start_s, end_s) / 1000,
             final=final,
             languages=item.languages,
             logprob=sum(values) / len(values) if values else None,

@@ -48,6 +48,8 @@ def test_a_pause_shifts_what_comes_after_it() -> None:
     assert time_map.captured(99) == 99
     assert time_map.captured(100) == 600
     assert time_map.captured(150) == 650
+    assert time_map.captured(100, end=True) == 100, "what ended there was captured before the pause"
+    assert time_map.captured(0, end=True) == 0
     assert time_map.sent(600) == 100
     assert time_map.sent(300) is None
 
