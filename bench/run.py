@@ -51,6 +51,7 @@ BENCHES = [
 ]
 PLOTS = {
     "vad": ("vad", "Voice activity: ROC curves, clean and at 0 dB, and how soon each decides"),
+    "echo": ("echo", "Echo cancellers: ERLE over time on three recordings"),
     "resample": ("resample_plot", "Resamplers: response, and rejection over what is held back"),
     "instructions": ("cost_plot", "Instructions for a hop of each block and of both halves"),
     "paced": ("paced", "Paced playout: concealment over delay on each link"),

@@ -110,6 +110,7 @@ void rt_echo_process(rt_echo *e, const float *reference, const float *microphone
     uint64_t mode = rt_ftz_begin();
     rt_echo_linear_process(&e->linear, reference, microphone, left, echo, aligned);
     rt_echo_features_process(&e->features, left, echo, aligned, features);
+    rt_echo_features_return(&e->features, 1.0f - rt_echo_linear_fit(&e->linear));
     int lag = rt_echo_linear_lag(&e->linear);
     uint32_t silent = silence(e, lag >= 0, reference, aligned);
     int playing = silent < RT_ECHO_TAIL_HOPS;

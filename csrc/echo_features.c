@@ -62,6 +62,8 @@ void rt_echo_features_reset(rt_echo_features *f)
     memset(f->past, 0, sizeof f->past);
     memset(f->re, 0, sizeof f->re);
     memset(f->im, 0, sizeof f->im);
+    memset(f->echo_re, 0, sizeof f->echo_re);
+    memset(f->echo_im, 0, sizeof f->echo_im);
     memset(f->power, 0, sizeof f->power);
     memset(f->references, 0, sizeof f->references);
     memset(f->both, 0, sizeof f->both);
@@ -114,6 +116,8 @@ static void look(rt_echo_features *f, const float *left, const float *echo, cons
     spectrum(f, f->past[1], echo, y_re, y_im);
     memcpy(f->re, x_re, sizeof f->re);
     memcpy(f->im, x_im, sizeof f->im);
+    memcpy(f->echo_re, y_re, sizeof f->echo_re);
+    memcpy(f->echo_im, y_im, sizeof f->echo_im);
     band_means(f, x_re, x_im, x_re, x_im, f->power[RT_ECHO_LEFT]);
     band_means(f, y_re, y_im, y_re, y_im, f->power[RT_ECHO_ESTIMATE]);
     band_means(f, x_re, x_im, y_re, y_im, both);
@@ -159,6 +163,14 @@ void rt_echo_features_many(rt_echo_features *f, const float *left, const float *
         rt_echo_features_process(f, left + i * RT_HOP, echo + i * RT_HOP, reference + i * RT_HOP, out + i * RT_ECHO_FEATURES);
         if (powers != NULL)
             rt_echo_features_power(f, RT_ECHO_LEFT, powers + i * RT_ECHO_BANDS);
+    }
+}
+
+void rt_echo_features_return(rt_echo_features *f, float share) RT_NONBLOCKING
+{
+    for (uint32_t k = 0; k < RT_ECHO_LINES; k++) {
+        f->re[k] += share * f->echo_re[k];
+        f->im[k] += share * f->echo_im[k];
     }
 }
 

@@ -68,13 +68,16 @@ struct rt_echo_features {
     float share[RT_ECHO_LINES];   /* 0..1: of the centre above it */
     float weight[RT_ECHO_BANDS];  /* 1 over the sum of a band's shares, of bins up to 8 kHz */
     float past[3][RT_HOP];        /* the last hop of e, y, x */
-    float re[RT_ECHO_LINES], im[RT_ECHO_LINES]; /* of e */
+    float re[RT_ECHO_LINES], im[RT_ECHO_LINES];           /* of e */
+    float echo_re[RT_ECHO_LINES], echo_im[RT_ECHO_LINES]; /* of y */
     float power[4][RT_ECHO_BANDS];              /* by rt_echo_sound */
     float references[RT_ECHO_ECHOES][RT_ECHO_BANDS];
     float both[RT_ECHO_BANDS], left[RT_ECHO_BANDS], echo[RT_ECHO_BANDS]; /* <e,y>, <e,e>, <y,y> */
     uint32_t turn;                                                       /* of `references` */
 };
 
+/* Gives a share of y back to the spectrum of e, for an estimate that is too loud. The features have been made. */
+void rt_echo_features_return(rt_echo_features *f, float share) RT_NONBLOCKING;
 /* gains: RT_ECHO_BANDS; out: RT_ECHO_LINES. */
 void rt_echo_features_gain(const rt_echo_features *f, const float *gains, float *out) RT_NONBLOCKING;
 

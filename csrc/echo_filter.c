@@ -197,8 +197,11 @@ static void meet(rt_echo_filter *f, const rt_echo_spectrum *left)
         f->met_mic[k] += left->re[k] * left->re[k] + left->im[k] * left->im[k];
         f->met_ref[k] += x->re[k] * x->re[k] + x->im[k] * x->im[k];
     }
-    if (++f->met == MEETING)
-        doubt(f, 1.0f);
+    if (++f->met < MEETING)
+        return;
+    doubt(f, 1.0f);
+    for (uint32_t k = 0; k < RT_ECHO_ROW; k++) /* somebody may be talking: all of it, until an echo is known */
+        f->near[k] = f->met_mic[k] / MEETING;
 }
 
 static float tame(float x)

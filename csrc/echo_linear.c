@@ -8,6 +8,7 @@
 #define LEAST 1e-7f      /* power of an estimate that says anything, of a sum of 240 squares */
 #define RIGHT_FROM 0.6f
 #define RIGHT_TO 1.6f
+#define TOO_LOUD 0.6f    /* an estimate of which less than this is in the microphone */
 
 enum { MOST_AWAY = 2 * RT_HOP }; /* from where the filter would have been put */
 
@@ -82,6 +83,13 @@ void rt_echo_linear_many(rt_echo_linear *l, const float *reference, const float 
 }
 
 int rt_echo_linear_lag(const rt_echo_linear *l) RT_NONBLOCKING { return rt_echo_delay_lag(&l->delay); }
+
+float rt_echo_linear_fit(const rt_echo_linear *l) RT_NONBLOCKING
+{
+    if (l->echo <= LEAST || l->both > TOO_LOUD * l->echo)
+        return 1.0f;
+    return l->both > 0.0f ? l->both / l->echo : 0.0f;
+}
 
 uint32_t rt_echo_linear_latency(const rt_echo_linear *l)
 {

@@ -24,6 +24,8 @@ void rt_echo_linear_process(rt_echo_linear *l, const float *reference, const flo
 void rt_echo_linear_many(rt_echo_linear *l, const float *reference, const float *microphone, uint32_t hops, float *left, float *echo, float *aligned);
 /* Hops of RT_HOP samples; -1 while no delay is known. */
 int rt_echo_linear_lag(const rt_echo_linear *l) RT_NONBLOCKING;
+/* 0..1: what the estimate should have been multiplied with to fit the microphone best, over the last 60 ms; 1 while it is about right. */
+float rt_echo_linear_fit(const rt_echo_linear *l) RT_NONBLOCKING;
 uint32_t rt_echo_linear_latency(const rt_echo_linear *l); /* samples: 0 */
 /* cdef end */
 

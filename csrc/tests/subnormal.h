@@ -95,6 +95,7 @@ static const floats echo_spectrum_floats[] = {FLOATS(rt_echo_spectrum, re), FLOA
 static const floats echo_features_floats[] = {
     FLOATS(rt_echo_features, window), FLOATS(rt_echo_features, share), FLOATS(rt_echo_features, weight),
     FLOATS(rt_echo_features, past),   FLOATS(rt_echo_features, re),    FLOATS(rt_echo_features, im),
+    FLOATS(rt_echo_features, echo_re), FLOATS(rt_echo_features, echo_im),
     FLOATS(rt_echo_features, power),  FLOATS(rt_echo_features, references), FLOATS(rt_echo_features, both),
     FLOATS(rt_echo_features, left),   FLOATS(rt_echo_features, echo),
 };
