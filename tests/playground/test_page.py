@@ -367,6 +367,44 @@ def test_a_server_that_is_full_says_so(open_tab: Open) -> None:
         first.wait("body[data-state=idle]")
 
 
+JUNK = """() => {
+  const types = [
+    "session.created", "session.updated", "error", "response.created", "response.done", "response.output_item.added",
+    "response.output_item.done", "response.output_audio.delta", "response.output_audio.done",
+    "response.output_text.delta", "response.output_audio_transcript.delta", "response.output_audio_transcript.done",
+    "response.function_call_arguments.delta", "response.function_call_arguments.done", "conversation.item.added",
+    "conversation.item.done", "conversation.item.deleted", "conversation.item.truncated", "rate_limits.updated",
+    "input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped", "input_audio_buffer.cleared",
+    "conversation.item.input_audio_transcription.completed", "conversation.item.input_audio_transcription.failed",
+    "of.no.kind", "__proto__", "constructor",
+  ];
+  const junk = [undefined, null, 0, "x", [], {}, { id: 1, type: {}, content: [null], error: null }];
+  const members = ["session", "error", "response", "item", "item_id", "delta", "transcript", "audio_end_ms"];
+  const hear = (data) => window.socket.onmessage({ data });
+  for (const type of types) {
+    for (const value of junk) {
+      hear(JSON.stringify({ type, ...Object.fromEntries(members.map((name) => [name, value])) }));
+    }
+  }
+  for (const data of ["", "null", "[]", "3", "{}", "{", '{"type":1}', '{"type":null}', new Blob(["x"])]) hear(data);
+}"""
+
+
+def test_a_server_that_speaks_nonsense_does_not_stop_the_page(chromium: Any, served: Served) -> None:
+    note = """const Real = window.WebSocket;
+      window.WebSocket = class extends Real { constructor(...given) { super(...given); window.socket = this; } };"""
+    tab = without(chromium, served.page, note)
+    tab.connect()
+    tab.page.click("#mute")
+    tab.page.evaluate(JUNK)
+    assert "not as it should be" in tab.wait("#notices [data-name=strange]").inner_text()
+    tab.page.fill("#words", "Good day")
+    tab.page.keyboard.press("Enter")
+    tab.wait("#turns .turn.far .said", has_text="Good morning to you all")
+    tab.page.context.close()
+    tab.check()
+
+
 def test_a_key_that_cannot_be_one_is_not_sent(tab: Tab) -> None:
     tab.page.fill("#key", 'sk-"1 2"')
     tab.page.click("#connect-button")
@@ -413,10 +451,11 @@ def test_a_server_with_keys_asks_for_one(open_tab: Open) -> None:
         tab.wait("body[data-state=idle]")
 
 
-def test_it_talks_over_tls(open_tab: Open) -> None:
+@pytest.mark.parametrize("front", ["bare", "asgi"])
+def test_it_talks_over_tls(open_tab: Open, front: str) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    with Served(Says([Say("Good day.")]), tls=context) as server:
+    with Served(Says([Say("Good day.")]), tls=context, front=front) as server:
         assert server.page.startswith("https://")
         tab = open_tab(server.page, ignore_https_errors=True)
         tab.connect()

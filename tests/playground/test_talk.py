@@ -157,9 +157,14 @@ def test_the_times_of_each_answer_are_shown(conversation: Any) -> None:
     assert conversation["status"] == "Not connected"
 
 
-def test_what_the_server_hears_is_what_was_said(open_tab: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+def test_what_the_server_hears_is_what_was_said(chromium: Any, tmp_path: Path, rate: int) -> None:
+    context = chromium.new_context()
+    context.add_init_script(f"""window.AudioContext = class extends AudioContext {{
+      constructor(wish) {{ super({{ ...wish, sampleRate: {rate} }}); }}
+    }}""")
     with Served(Echo()) as server:
-        tab = open_tab(server.page)
+        tab = Tab(context.new_page()).open(server.page)
         tab.page.uncheck("#cancel-echo")
         tab.connect()
         tab.wait("#status[data-kind=answering]")
@@ -172,6 +177,8 @@ def test_what_the_server_hears_is_what_was_said(open_tab: Open, tmp_path: Path) 
     assert said > 0.95
     assert echoed > 0.95, "through every resampler there is, both ways"
     assert later > at + question.size
+    context.close()
+    tab.check()
 
 
 def test_the_button_interrupts(served: Served, open_tab: Open) -> None:
@@ -204,18 +211,23 @@ def test_typed_words_are_answered_also_into_an_answer(served: Served, open_tab: 
     assert len(tab.events("conversation.item.create")) == 3
 
 
-def test_push_to_talk_by_the_space_bar(served: Served, open_tab: Open) -> None:
+@pytest.mark.parametrize("by", ["the space bar", "pointer"])
+def test_push_to_talk(served: Served, open_tab: Open, by: str) -> None:
     tab = open_tab(served.page)
     tab.connect()
     tab.page.check("#mode [value=push]")
     tab.wait("#hold")
     tab.show("events")
     tab.wait("#events .type", has_text="input_audio_buffer.cleared")
-    tab.page.focus("#hold")
-    tab.page.keyboard.down(" ")
+    if by == "pointer":
+        tab.page.hover("#hold")
+        tab.page.mouse.down()
+    else:
+        tab.page.focus("#hold")
+        tab.page.keyboard.down(" ")
     tab.wait("#status[data-kind=hearing]")
     tab.until(SENT_200_MS)
-    tab.page.keyboard.up(" ")
+    tab.page.mouse.up() if by == "pointer" else tab.page.keyboard.up(" ")
     tab.wait("#events .type", has_text="input_audio_buffer.committed")
     tab.wait("#status[data-kind=answering]")
     assert tab.events("error") == []

@@ -18,8 +18,7 @@ export class Dialogue {
   }
 
   handle(event, now) {
-    const handler = HANDLERS[event.type];
-    if (handler) handler(this, event, now);
+    if (Object.hasOwn(HANDLERS, event.type)) HANDLERS[event.type](this, event, now);
   }
 
   /** How much of an item was played. */
@@ -112,14 +111,19 @@ function fillIn(turn, item) {
   turn.listening = false;
   (item.content ?? []).forEach((part, index) => {
     const text = part.text ?? part.transcript;
-    if (text) turn.texts.set(index, text);
+    if (isText(text)) turn.texts.set(index, text);
   });
-  if (item.type === "function_call" && item.arguments) turn.texts.set(0, item.arguments);
-  if (item.type === "function_call_output") turn.texts.set(0, item.output ?? "");
+  if (item.type !== "message") turn.texts.set(0, facts(item) || turn.text);
 }
 
-const grow = (index, delta) => (turn) => turn.texts.set(index, (turn.texts.get(index) ?? "") + delta);
-const whole = (index, text) => (turn) => text && turn.texts.set(index, text);
+/** What there is to read of a call, its output, or an item of a kind this page does not know. */
+function facts({ arguments: given, output, error }) {
+  return [given, output, error ? JSON.stringify(error) : ""].filter(isText).join("\n");
+}
+
+const isText = (value) => typeof value === "string" && value !== ""; // whatever a server sends
+const grow = (index, delta) => (turn) => isText(delta) && turn.texts.set(index, (turn.texts.get(index) ?? "") + delta);
+const whole = (index, text) => (turn) => isText(text) && turn.texts.set(index, text);
 const added = (dialogue, event, now) => {
   if (event.item) dialogue.upsert(event.item, event.previous_item_id, now);
 };
@@ -150,7 +154,7 @@ const HANDLERS = {
   },
 
   "conversation.item.input_audio_transcription.delta": (dialogue, event) =>
-    dialogue.change(event.item_id, grow(event.content_index, event.delta ?? "")),
+    dialogue.change(event.item_id, grow(event.content_index, event.delta)),
   "conversation.item.input_audio_transcription.completed": (dialogue, event) => {
     dialogue.change(event.item_id, (turn) => {
       whole(event.content_index, event.transcript)(turn);

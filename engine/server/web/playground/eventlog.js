@@ -24,6 +24,8 @@ function plain(value, name, type) {
 
 const RUN = 200; // events of one run whose JSON is kept
 
+const textOf = (value) => (typeof value === "string" ? value : ""); // whatever a server sends
+
 const isSound = (event) => event.type === "input_audio_buffer.append" || event.type === "response.output_audio.delta";
 
 /** Pieces that come in runs share an entry: what they are pieces of, or "" for an event that stands by itself. */
@@ -33,7 +35,7 @@ const runOf = (event) =>
     : "";
 
 const soundMs = (event) => {
-  const text = event.audio ?? event.delta ?? "";
+  const text = textOf(event.audio ?? event.delta);
   return (text.length * 3) / 4 / 48;
 };
 
@@ -77,8 +79,8 @@ function grow(entry, event, kept) {
   entry.times += 1;
   if (isSound(event)) entry.ms += soundMs(event);
   else if (entry.text.length < LONGEST) {
-    entry.text += event.delta ?? "";
-    entry.words += kept ? (event.delta ?? "").toLowerCase() : "";
+    entry.text += textOf(event.delta);
+    entry.words += kept ? textOf(event.delta).toLowerCase() : "";
   }
   if (kept && !isSound(event) && entry.run.length < RUN) entry.run.push(kept);
 }

@@ -207,6 +207,16 @@ class Page {
   receive(event) {
     const now = performance.now();
     this.note("received", event);
+    try {
+      this.heed(event, now);
+    } catch {
+      // Another server's mistake, or its next version: the page goes on, and the event can be looked at.
+      this.notices.say("strange", `An event of the server is not as it should be: ${event.type}`);
+    }
+    this.activity();
+  }
+
+  heed(event, now) {
     const answered = this.session.handle(event);
     this.timing.handle(event, now);
     this.dialogue.handle(event, now);
@@ -215,7 +225,6 @@ class Page {
     this.replies.handle(event);
     if (event.type === "response.done") this.replyIfWanted();
     else if (event.type === "error" && !answered) this.complain(event.error ?? {});
-    this.activity();
   }
 
   note(direction, event) {
