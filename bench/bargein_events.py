@@ -11,8 +11,7 @@ over it comes, in the microphone (24 kHz, over noise of -65 dBFS):
 - bursts of 100 to 400 ms, of which those without a voice have to be taken back.
 - no near end, but the loudspeaker's sound in the microphone (60 ms late): what echo control has to take away.
 
-`--plot` draws bench/bargein_events.svg. There is no peer in
-the table: what livekit and pipecat do by default, 94 and 224 ms to see an onset on the same labels, was measured apart.
+`--plot` draws bench/bargein_events.svg. bargein_peers.py has livekit and pipecat beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.audio import AudioEvent, BargeIn, Duplex, DuplexConfig, EventKind
+from engine.audio import AudioEvent, BargeIn, Duplex, DuplexConfig, EventKind, Hearing
 
 if TYPE_CHECKING:
     from bench.nearend import BURSTS, RATE, Noise, Sound, Utterance, bursts, level, noises, utterances
@@ -49,9 +48,17 @@ SETTINGS = BargeIn()
 class Room:
     """A microphone and a loudspeaker over which an endless reply plays; interrupted, the next one begins."""
 
-    def __init__(self, barge_in: BargeIn, seed: int = 0, echo_db: float | None = None) -> None:
+    def __init__(
+        self, barge_in: BargeIn, seed: int = 0, echo_db: float | None = None, hearing: Hearing | None = None
+    ) -> None:
         config = DuplexConfig(
-            capture_rate=RATE, playback_rate=RATE, max_block=HOP, sample="float32", barge_in=barge_in, queue_s=30
+            capture_rate=RATE,
+            playback_rate=RATE,
+            max_block=HOP,
+            sample="float32",
+            barge_in=barge_in,
+            queue_s=30,
+            hearing=hearing or Hearing(),
         )
         self.duplex = Duplex(config)
         self.rng = np.random.default_rng(seed)
@@ -121,8 +128,8 @@ class Onset:
     silence: float | None
 
 
-def onset(utterance: Utterance, barge_in: BargeIn, noise: Sound | None, snr_db: float, seed: int) -> Onset:
-    """Play one utterance into a reply."""
+def near_end(utterance: Utterance, noise: Sound | None = None, snr_db: float = 0) -> tuple[Sound, int, int]:
+    """One utterance in its own background, SETTLE_S of it before; its label and its end, in samples."""
     speech = level(utterance.sound[utterance.onset :], -26)
     # what was before the utterance goes on around it, there and back, so that its background does not begin or end
     before = utterance.sound[: utterance.onset]
@@ -132,10 +139,15 @@ def onset(utterance: Utterance, barge_in: BargeIn, noise: Sound | None, snr_db: 
     if noise is not None:
         background = np.resize(level(noise, -26 - snr_db), len(near))
         near = near + background
-    room = Room(barge_in, seed)
     label = round(SETTLE_S * RATE) + utterance.onset
+    return np.asarray(near, np.float32), label, label + len(utterance.sound) - utterance.onset
+
+
+def onset(utterance: Utterance, barge_in: BargeIn, noise: Sound | None, snr_db: float, seed: int) -> Onset:
+    """Play one utterance into a reply."""
+    near, label, end = near_end(utterance, noise, snr_db)
+    room = Room(barge_in, seed)
     room.run(near, begin=label - RATE // 4, again_until=label)
-    end = label + len(utterance.sound) - utterance.onset
     ducks, confirms = room.of(EventKind.DUCKED), room.of(EventKind.CONFIRMED, label)
     early = any(at <= label for at in ducks)
     duck = next((at for at in ducks if at > label), None)

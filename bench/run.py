@@ -39,6 +39,7 @@ BENCHES = [
     "denoise",
     "vad",
     "gate",
+    "bargein_peers",
     "burst",
     "framing",
     "wire",
@@ -50,6 +51,11 @@ BENCHES = [
     "micro",
 ]
 PLOTS = {
+    "bargein_peers": (
+        "bargein_peers",
+        "Onsets of speech that have ducked and ended a reply by when, beside livekit and pipecat",
+    ),
+    "denoise": ("spectrogram", "Speech and dishes, 5 dB apart, before and after noise reduction"),
     "vad": ("vad", "Voice activity: ROC curves, clean and at 0 dB, and how soon each decides"),
     "echo": ("echo", "Echo cancellers: ERLE over time on three recordings"),
     "resample": ("resample_plot", "Resamplers: response, and rejection over what is held back"),
