@@ -71,6 +71,8 @@ class Server:
     async def start(self, host: str, port: int) -> None:
         """Bind and listen. Raises ConfigError when the address may not be used or cannot be had."""
         check_bind(host, keys=self.site.credentials.keys, access=self.site.access)
+        if self.site.access.hosts and not self.site.credentials.keys:
+            _log.warning("hosts are allowed, and there are no keys: whoever is let through to this port may use it")
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 self._protocols(),

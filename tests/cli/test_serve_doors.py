@@ -24,9 +24,10 @@ from tests.cli.test_serve import served
 def api(url: str, path: str, ca: Path | None = None) -> tuple[int, bytes]:
     """A GET beside the WebSocket's URL."""
     base = url.replace("ws", "http", 1).removesuffix("/v1/realtime")
-    context = ssl.create_default_context(cafile=ca) if ca else None
+    secure = [urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca))] if ca else []
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *secure)
     try:
-        with urllib.request.urlopen(base + path, timeout=30, context=context) as answer:
+        with opener.open(base + path, timeout=30) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
