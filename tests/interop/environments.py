@@ -1,7 +1,7 @@
 """One throw-away environment per program of others, under build/interop: `python -m tests.interop.environments`.
 
 clients.toml says what is in them. An environment is ready when its stamp names exactly that; it is made anew otherwise.
-Standard library only, so that any Python makes them.
+Standard library and pip only.
 
     python -m tests.interop.environments            # all that can be made here
     python -m tests.interop.environments openai     # that one; or `pip`, `npm`: all that come from there
@@ -97,21 +97,22 @@ class Environment:
             installed = self._python_packages() if self.pip else self._node_packages()
         except subprocess.CalledProcessError as error:
             said = (error.stderr or error.stdout or "").strip().splitlines() or ["no message"]
-            return f"{error.cmd[0]} failed: {said[-1]}"
+            return f"{error.cmd[0]} failed: {said[0 if self.npm else -1]}"
         except subprocess.TimeoutExpired:
             return f"no answer from the registry within {INSTALL_S} s"
         self.stamp.write_text(json.dumps({"asked": self.versions, "installed": installed}, indent=1) + "\n")
         return ""
 
     def _python_packages(self) -> dict[str, str]:
-        venv.create(self.folder, with_pip=True, symlinks=True)
-        pip = [str(self.python), "-m", "pip", "--disable-pip-version-check"]
-        _run([*pip, "install", "-q", "--retries", "2", *self.pip])
+        venv.create(self.folder, symlinks=True)
+        # This Python's pip does it: to put one into every environment takes longer than most packages do.
+        pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--disable-pip-version-check"]
+        _run([*pip, "install", "-q", "--retries", "2", "--no-compile", *self.pip])
         return {found["name"]: found["version"] for found in json.loads(_run([*pip, "list", "--format=json"]))}
 
     def _node_packages(self) -> dict[str, str]:
         where = ["--prefix", str(self.folder)]
-        quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
         (self.folder / "package.json").write_text('{"private": true}\n')
         _run(["npm", "install", *where, *quiet, "--no-package-lock", *self.npm])
         listed = json.loads(_run(["npm", "ls", *where, "--json", "--all"]))
