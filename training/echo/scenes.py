@@ -46,7 +46,7 @@ def near_end(rng: Generator, pool: Pool) -> tuple[Sound, Labels]:
     """Who speaks and when: nobody, or from the beginning, or once the canceller has had time."""
     if rng.random() < 0.42:
         return np.zeros(HOPS * HOP, np.float32), np.zeros(HOPS, np.float32)
-    begin = int(rng.uniform(0, 300) if rng.random() < 0.3 else rng.uniform(250, 1200))
+    begin = int(rng.exponential(100) if rng.random() < 0.4 else rng.uniform(250, 1200))
     return talk(rng, pool, HOPS, begin, float(rng.choice([0.2, 0.8, 2.0, 5.0])))
 
 
@@ -71,10 +71,10 @@ def surroundings(rng: Generator, pool: Pool, config: RoomConfig, echo: float) ->
     return np.asarray(sound, np.float32)
 
 
-def heard(rng: Generator, pool: Pool) -> tuple[Sound, Heard, Labels]:
+def heard(rng: Generator, pool: Pool, silent: float) -> tuple[Sound, Heard, Labels]:
     """The reference, what the microphone hears of each, and who speaks."""
     config, (near, labels), far = room_of(rng), near_end(rng, pool), far_end(rng, pool, HOPS)
-    far = far * 10 ** (rng.uniform(-42, -12) / 20)
+    far = far * (rng.random() >= silent) * 10 ** (rng.uniform(-42, -12) / 20)
     if rng.random() < 0.4:  # its line is not silent when nothing is played
         far += 10 ** (rng.uniform(-95, -58) / 20) * rng.standard_normal(len(far))
     far = np.clip(far, -1, 1).astype(np.float32)
@@ -100,9 +100,9 @@ def narrow(sound: Sound, rate: int) -> Sound:
     return np.resize(np.asarray(soxr.resample(down, rate, RATE, quality="MQ"), np.float32), len(sound))
 
 
-def scene(rng: Generator, pool: Pool) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+def scene(rng: Generator, pool: Pool, silent: float = 0.0) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
     """Features (HOPS, FEATURES); gains, probability and weights (HOPS, 2 BANDS + 1), of 255."""
-    far, parts, labels = heard(rng, pool)
+    far, parts, labels = heard(rng, pool, silent)
     microphone, near = parts.microphone, parts.near + parts.noise
     which = rng.random()
     if which < 0.3:
@@ -123,6 +123,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--silent", type=float, default=0.0, help="share of scenes in which nothing is made to play")
     parser.add_argument("--count", type=int, help="stop after so many")
     arguments = parser.parse_args()
     pool = Pool(arguments.work, arguments.dev)
@@ -130,7 +131,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for number in itertools.count() if arguments.count is None else range(arguments.count):
         rng = np.random.default_rng([arguments.seed, number, int(arguments.dev)])
-        made = [scene(rng, pool) for _ in range(SCENES)]
+        made = [scene(rng, pool, arguments.silent) for _ in range(SCENES)]
         path = folder / f"{arguments.seed:03d}-{number:05d}.npz"
         temporary = folder / f"{path.stem}.part"
         with temporary.open("wb") as file:
