@@ -38,6 +38,7 @@ BENCHES = [
     "conceal",
     "denoise",
     "vad",
+    "echo",
     "gate",
     "bargein_peers",
     "burst",

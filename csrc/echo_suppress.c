@@ -14,7 +14,12 @@
 #define SMOOTH 0.9f          /* of the power that lowers it */
 #define BELOW 0.7f           /* of the noise, from which on less is believed */
 
-enum { LEARNING = 8, LAST_LINE = 160 };
+enum {
+    LEARNING = 8, /* hops of a quiet room until its noise is known; or */
+    WAITING = 100, /* hops of one that is not, of which the least counts */
+    WARMING = 20,
+    LAST_LINE = 160
+};
 
 size_t rt_echo_suppress_size(void) { return RT_ALIGN64(sizeof(rt_echo_suppress)); }
 
@@ -57,8 +62,8 @@ void rt_echo_suppress_reset(rt_echo_suppress *s)
     memset(s->tail, 0, sizeof s->tail);
     memset(s->present, 0, sizeof s->present);
     for (uint32_t b = 0; b < RT_ECHO_NOISES; b++)
-        s->noise[b] = s->smooth[b] = LEAST;
-    s->learnt = s->heard = s->unheard = s->open = 0;
+        s->noise[b] = s->smooth[b] = s->least[b] = LEAST;
+    s->learnt = s->waited = s->heard = s->unheard = s->open = 0;
     s->random = 1;
     s->room = 0.0f;
 }
@@ -87,16 +92,20 @@ static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, int qu
         return; /* digital silence teaches nothing */
     for (uint32_t b = 0; b < RT_ECHO_NOISES; b++) {
         float p = power[b] + LEAST, noise = s->noise[b];
-        s->smooth[b] = s->learnt == 0 ? p : SMOOTH * s->smooth[b] + (1.0f - SMOOTH) * p;
+        s->smooth[b] = s->learnt + s->waited == 0 ? p : SMOOTH * s->smooth[b] + (1.0f - SMOOTH) * p;
+        s->least[b] = s->waited < WARMING || s->smooth[b] < s->least[b] ? s->smooth[b] : s->least[b];
         if (s->learnt < LEARNING)
-            noise = s->smooth[b];
+            noise = quiet ? s->smooth[b] : s->waited == WAITING ? s->least[b] / BELOW : noise;
         else if (quiet)
             noise = follow(noise, p, &s->present[b]);
         else if (s->smooth[b] < BELOW * noise)
             noise = s->smooth[b] / BELOW;
         s->noise[b] = noise > LEAST ? noise : LEAST;
     }
-    s->learnt += s->learnt < LEARNING;
+    if (s->learnt < LEARNING && !quiet)
+        s->learnt = s->waited++ == WAITING ? LEARNING : s->learnt;
+    else
+        s->learnt += s->learnt < LEARNING;
     s->room = s->noise[RT_ECHO_BANDS] * (RT_ECHO_LINES - LAST_LINE - 1);
     for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
         s->room += s->noise[b] / seen->weight[b];

@@ -9,7 +9,8 @@
  * For 300 ms more the gains are not below -10 dB, whoever is near; then all comes through as it is.
  *
  * Comfort noise follows the room: in each band its power while the loudspeaker is silent and nobody speaks (T. Gerkmann, R. C. Hendriks, IEEE
- * TASLP 2012), lowered at any time when less is heard. Added is what the gains took of it, so its level is the room's, open or closed.
+ * TASLP 2012), lowered at any time when less is heard. In a
+ * room that is never quiet the least of its first second is taken. Added is what the gains took of it, so its level is the room's, open or closed.
  *
  * One flat struct, one stream, one thread. Work: one transform of 480 points, 500 random numbers where there is comfort noise, RT_ECHO_BANDS exponentials.
  */
@@ -54,10 +55,10 @@ struct rt_echo_suppress {
     rt_echo_suppress_config config;
     float window[RT_ECHO_FRAME];
     float noise_scale;                                      /* from the power of a band to that of a random bin */
-    float noise[RT_ECHO_NOISES], smooth[RT_ECHO_NOISES], present[RT_ECHO_NOISES];
+    float noise[RT_ECHO_NOISES], smooth[RT_ECHO_NOISES], present[RT_ECHO_NOISES], least[RT_ECHO_NOISES];
     float room; /* mean square of its noise */
     float tail[RT_ECHO_FALL];
-    uint32_t learnt, heard, unheard, open, random;
+    uint32_t learnt, waited, heard, unheard, open, random;
 };
 
 /* gains: RT_ECHO_BANDS, 0..1. near: probability. silent: hops since the loudspeaker last sounded. out: RT_HOP samples. */

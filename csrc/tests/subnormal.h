@@ -110,7 +110,7 @@ static const floats echo_usual_floats[] = {FLOATS(rt_echo_usual, mean), FLOATS(r
 static const floats echo_suppress_floats[] = {
     FLOATS(rt_echo_suppress, config.open_at), FLOATS(rt_echo_suppress, config.close_at), FLOATS(rt_echo_suppress, window),
     FLOATS(rt_echo_suppress, noise_scale),    FLOATS(rt_echo_suppress, noise),           FLOATS(rt_echo_suppress, smooth),
-    FLOATS(rt_echo_suppress, present),        FLOATS(rt_echo_suppress, room),            FLOATS(rt_echo_suppress, tail),
+    FLOATS(rt_echo_suppress, present), FLOATS(rt_echo_suppress, least),       FLOATS(rt_echo_suppress, room),            FLOATS(rt_echo_suppress, tail),
 };
 static const floats delays_floats[] = {
     FLOATS(rt_delays, patience), FLOATS(rt_delays, most_us), FLOATS(rt_delays, slow), FLOATS(rt_delays, fast),
