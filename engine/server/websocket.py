@@ -30,6 +30,7 @@ from engine.server.web.access import Access, check_bind, is_wildcard, split_host
 from engine.server.web.app import App, made
 from engine.server.web.asked import PATH
 from engine.server.web.credentials import Credentials
+from engine.server.web.handshakes import Handshakes
 from engine.server.web.site import Site
 from engine.server.web.sockets import Sockets
 
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from engine.server.web.asgi_front import AsgiFront
 
 FRONTS = ("auto", "asgi", "bare")
-HANDSHAKE_S = 10.0
-"""Seconds for the handshake of TLS."""
 BACKLOG = 1024
 """Connections that the kernel holds until we take them."""
 
@@ -61,6 +60,7 @@ class Server:
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._asgi: AsgiFront | None = None
+        self._handshakes: Handshakes | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -75,12 +75,10 @@ class Server:
             _log.warning("hosts are allowed, and there are no keys: whoever is let through to this port may use it")
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._protocols(),
+                self._secured(self._protocols()),
                 host,
                 port,
                 backlog=BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_S if self._tls is not None else None,
             )
         except (OSError, OverflowError) as error:
             problem = getattr(error, "strerror", None) or error
@@ -96,6 +94,12 @@ class Server:
 
         self._asgi = AsgiFront(App(self.site), self.sockets)
         return self._asgi.protocol
+
+    def _secured(self, protocols: Callable[[], asyncio.BaseProtocol]) -> Callable[[], asyncio.BaseProtocol]:
+        if self._tls is None:
+            return protocols
+        self._handshakes = Handshakes(self._tls, self.sockets.lobby, protocols)
+        return self._handshakes.protocol
 
     def _name(self, address: str, port: int) -> None:
         hosts, name = self.site.access.hosts, address
@@ -121,6 +125,8 @@ class Server:
             self._server.close()
             self.site.stop()
             await self.sockets.close()
+            if self._handshakes is not None:
+                await self._handshakes.close()
             if self._asgi is not None:
                 await self._asgi.close()
             with suppress(TimeoutError):  # who is in the middle of a handshake of TLS is not waited for

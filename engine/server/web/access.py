@@ -60,11 +60,13 @@ class Access:
             return False
         return is_loopback(split[0]) or any(_covers(split_host(each), split) for each in self.hosts)
 
-    def answers_origin(self, origins: Sequence[str], host: str) -> bool:
-        """Whether these Origin headers may be: none, or one that is the server's own or allowed."""
+    def answers_origin(self, origins: Sequence[str], host: str, *, secure: bool = False) -> bool:
+        """Whether these Origin headers may be: none, or one that is the server's own or allowed. What is asked over TLS
+        (`secure`) is not the own of a page that came without: anybody on the way may have written that one.
+        """
         if len(origins) != 1:
             return not origins
-        return _same_origin(origins[0], host) or self._lists_origin(origins[0])
+        return _same_origin(origins[0], host, secure) or self._lists_origin(origins[0])
 
     def _lists_origin(self, origin: str) -> bool:
         return "*" in self.origins or origin.lower() in {each.lower() for each in self.origins}
@@ -79,14 +81,14 @@ class Access:
         if not keys and any(name == "forwarded" or name.startswith("x-forwarded-") for name, _ in request.headers):
             message = "This server has no keys, so it answers nothing that a proxy has passed on: give it keys."
             return refusal(403, message, code="forwarded")
-        if not self.answers_origin(request.all("origin"), hosts[0]):
+        if not self.answers_origin(request.all("origin"), hosts[0], secure=request.secure):
             return refusal(403, "This server does not answer pages of other origins.", code="invalid_origin")
         return None
 
     def shares(self, request: Request) -> Headers:
         """The headers that let a page of another, allowed origin read the answer; call it after `refused`."""
         origin = request.only("origin")
-        if origin is None or _same_origin(origin, request.only("host") or ""):
+        if origin is None or _same_origin(origin, request.only("host") or "", request.secure):
             return ()
         return (
             ("access-control-allow-origin", origin),
@@ -163,9 +165,11 @@ def _from_here(peer: str) -> bool:
     return (inner or address).is_loopback
 
 
-def _same_origin(origin: str, host: str) -> bool:
+def _same_origin(origin: str, host: str, secure: bool) -> bool:
+    """Without TLS of ours there may be a proxy's, so that both schemes are right."""
     scheme, separator, authority = origin.partition("://")
-    return separator != "" and scheme.lower() in ("http", "https") and authority.lower() == host.lower()
+    schemes = ("https",) if secure else ("http", "https")
+    return separator != "" and scheme.lower() in schemes and authority.lower() == host.lower()
 
 
 def _is_origin(origin: str) -> bool:

@@ -64,6 +64,7 @@ class _Http(HttpToolsProtocol):
         self.access_log = False
         self._front = front
         self._refused = False
+        self._in_head = True  # or before one that is to come
         self._head_bytes = 0  # of the request whose head is being read
         self._parsed = 0
         self._overlong = False
@@ -81,6 +82,7 @@ class _Http(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_head = True
         self._await_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -98,7 +100,9 @@ class _Http(HttpToolsProtocol):
         if self._refused:
             return
         self._unset_keepalive_if_required()
-        if self._deadline is not None:
+        if self._deadline is None and self.cycle is not None and self.cycle.response_complete:
+            self._await_head()  # blank lines, or the rest of a body that has its answer: nothing else ends these
+        if self._in_head:
             self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
@@ -109,7 +113,7 @@ class _Http(HttpToolsProtocol):
             bad = refusal(400, "This is no HTTP/1.1 request.", code="bad_request")
             self._refuse(head.too_large() if self._overlong else bad)
             return
-        if self._deadline is not None and self._head_bytes > head.MOST_BYTES:
+        if self._in_head and self._head_bytes > head.MOST_BYTES:
             self._refuse(head.too_large())
 
     # ----
@@ -124,7 +128,8 @@ class _Http(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:  # the answer before it would be among frames
             self._refuse(refusal(400, "Wait for the answer before asking for a WebSocket.", code="bad_request"))
             return
-        lines = [b"%s %s HTTP/1.1" % (self.parser.get_method(), self.url)]
+        version = self.parser.get_http_version().encode("ascii")
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
         lines += [b"%s: %s" % (name, value) for name, value in self.headers]
         self._head_came()
         self.connections.discard(self)
@@ -140,6 +145,7 @@ class _Http(HttpToolsProtocol):
             self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
 
     def _head_came(self) -> None:
+        self._in_head = False
         self._head_bytes = 0
         if self._deadline is not None:
             self._deadline.cancel()

@@ -1,14 +1,15 @@
 """TLS of the server: a certificate from files, or one of its own that a client can be told to trust.
 
 The own one is kept, with its key, in a folder, so that a client that trusts it still does so after a restart. It is
-made anew when the names change, or when a month is left of its year. The key is readable by its owner only, and is in
-no message and no log.
+made anew when the names change, when a month is left of its year, or when others could read the key. It is readable
+by its owner only, and is in no message and no log.
 """
 
 from __future__ import annotations
 
 import os
 import ssl
+import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -128,6 +129,8 @@ def _usable(certificate: Path, key: Path, names: Sequence[str], now: datetime) -
     from cryptography import x509
 
     try:
+        if key.stat().st_mode & stat.S_IRWXO:
+            return False
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
         from_files(certificate, key)
         listed = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -1,8 +1,9 @@
 """The API keys of a server: from a file or the environment, kept as SHA-256 only.
 
 A file has one key a line, after the name of its owner, which limits and the log know it by; without one it is called
-by its digest's beginning. Two keys of one name are one owner's, as while one takes the other's place. `#` begins a
-comment. In place of a key there may be its digest, so that the file holds no key at all:
+by its digest's beginning. Two keys of one name are one owner's, as while one takes the other's place. `#` at the
+beginning of a line or after a space begins a comment: elsewhere it is part of the key. In place of a key there
+may be its digest, so that the file holds no key at all:
 
     # made with: printf %s "$KEY" | sha256sum
     kitchen  sk-kitchen-9f6b1e5c2d8a4f70
@@ -32,6 +33,7 @@ MAX_FILE_BYTES = 2**20
 
 _DIGEST = re.compile(r"sha256:[0-9a-fA-F]{64}")
 _KEY = re.compile(rf"[\x21-\x7e]{{{LEAST},{MOST}}}")
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _log = logging.getLogger("bargein.server")
 
@@ -114,7 +116,7 @@ def read_file(path: Path) -> Keys:
         raise ConfigError(f"keys file {path}: it is longer than {MAX_FILE_BYTES} bytes")
     entries = []
     for number, line in enumerate(data.decode("ascii", errors="replace").splitlines(), 1):
-        words = line.partition("#")[0].split()
+        words = _COMMENT.sub("", line).split()
         if len(words) > 2:
             raise ConfigError(f"keys file {path}, line {number}: give one key, or a name and a key")
         if words:

@@ -97,6 +97,14 @@ def test_an_allowed_origin(origins: tuple[str, ...], origin: str, welcome: bool)
     assert Access(origins=origins).answers_origin([origin, origin], "localhost:8000") is False
 
 
+def test_a_page_without_tls_is_not_the_own_page_of_a_server_with_it() -> None:
+    access, host = Access(hosts=("voice.example.com",)), "voice.example.com"
+    assert access.answers_origin([f"https://{host}"], host, secure=True)
+    assert not access.answers_origin([f"http://{host}"], host, secure=True)
+    assert access.answers_origin([f"https://{host}"], host)  # TLS is a proxy's
+    assert Access(origins=(f"http://{host}",)).answers_origin([f"http://{host}"], host, secure=True)
+
+
 @pytest.mark.parametrize("host", ["http://x", "*", "0.0.0.0", "[::]", "::", "a b", "x/y", ""])
 def test_what_is_no_host(host: str) -> None:
     with pytest.raises(ConfigError, match="allowed host"):

@@ -71,7 +71,11 @@ def test_it_is_kept_until_its_names_or_its_time_change(tmp_path: Path) -> None:
     assert third != second
     assert made("10.1.2.3", days=340) == third
     (folder / "self-signed.key").write_text("lost")
-    assert made("10.1.2.3", days=340) != third
+    fourth = made("10.1.2.3", days=340)
+    assert fourth != third
+    (folder / "self-signed.key").chmod(0o604)
+    assert made("10.1.2.3", days=340) != fourth  # somebody else may have the key
+    assert stat.S_IMODE((folder / "self-signed.key").stat().st_mode) == 0o600
 
 
 def test_the_key_is_its_owners(tmp_path: Path) -> None:

@@ -194,6 +194,29 @@ def test_slow_loris(front: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_server(test, front=front)
 
 
+@pytest.mark.parametrize("more", [b"\r\n", b"1\r\nx\r\n"], ids=["blank lines", "the rest of a body"])
+def test_who_goes_on_without_asking_anything(more: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is there, and what follows is no request: that has an end, too."""
+    large = b"1" + b"0" * 6 + b"\r\n" + bytes(2**24) + b"\r\n"  # more than is read before the answer
+    chunked = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + large
+    request = CUTS["a get"] if more == b"\r\n" else chunked
+
+    async def test(server: Server) -> None:
+        monkeypatch.setattr(asgi_front, "HEAD_S", 0.2)
+        reader, writer = await joined(server, request)
+        await reader.readuntil(b"\r\n\r\n")
+        answer = asyncio.create_task(reader.read(-1))
+        with suppress(ConnectionError):
+            async with asyncio.timeout(50):
+                while not answer.done():
+                    writer.write(more)
+                    await asyncio.sleep(0.01)
+                await answer
+        writer.transport.abort()
+
+    with_server(test, front="asgi")
+
+
 def test_slow_post(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "BODY_S", 0.2)
 

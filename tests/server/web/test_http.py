@@ -11,7 +11,7 @@ from engine.server import Server, websocket
 from engine.server.web.messages import Answer, Request, json_answer
 from engine.server.web.routes import OPEN, Route, Routes
 from engine.server.websocket import FRONTS, chosen_front
-from tests.server.web.http import BOTH, ask, raw, with_server
+from tests.server.web.http import BOTH, HANDSHAKE, ask, raw, with_server
 
 
 @BOTH
@@ -155,3 +155,12 @@ def test_the_front_is_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None
         chosen_front("asgi")
     with pytest.raises(ConfigError, match="use auto, asgi, bare"):
         chosen_front("best")
+
+
+@BOTH
+def test_a_websocket_needs_http_1_1(front: str) -> None:
+    async def test(server: Server) -> None:
+        told = "\r\n".join(("GET /v1/realtime HTTP/1.0", "Host: localhost", *HANDSHAKE, "", ""))
+        assert (await raw(server, told.encode())).status == 505
+
+    with_server(test, front=front)

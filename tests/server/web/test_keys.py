@@ -32,6 +32,12 @@ def test_a_file_of_keys_names_and_digests(tmp_path: Path) -> None:
         assert keys.owner(wrong) is None
 
 
+def test_a_sign_of_comments_inside_of_a_key_belongs_to_it(tmp_path: Path) -> None:
+    """Else the part before it would open, and the key itself would not."""
+    keys = read_file(keys_file(tmp_path, f"kitchen {KITCHEN}#2026#\t# upstairs\n#{GARAGE}\n"))
+    assert (len(keys), keys.owner(KITCHEN), keys.owner(f"{KITCHEN}#2026#")) == (1, None, "kitchen")
+
+
 def test_nothing_of_a_key_is_kept_but_its_digest(tmp_path: Path) -> None:
     keys = read_file(keys_file(tmp_path, f"kitchen {KITCHEN}\n"))
     assert vars(keys)["_names"] == {hashlib.sha256(KITCHEN.encode()).digest(): "kitchen"}
