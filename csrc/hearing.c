@@ -8,7 +8,7 @@
 
 enum { LOST_HOPS = 1000, SURE_HOPS = 100 };
 
-#define NEAR 0.5f /* probability of somebody near in a hop that counts */
+#define NEAR 0.6f /* probability of somebody near in a hop that counts */
 
 static void *part(const rt_hearing *h, size_t offset) { return (unsigned char *)(uintptr_t)h + offset; }
 
@@ -134,6 +134,8 @@ void rt_hearing_hear(rt_hearing *h, float *hop, const float *reference, int play
 float rt_hearing_near(const rt_hearing *h, float probability) RT_NONBLOCKING
 {
     if (h->echo_offset == 0 || !h->echo.playing)
+        return probability;
+    if (h->way == RT_ECHO_CANCEL && h->echo.converged && h->echo.delay_ms < 0.0f) /* there is no echo to be taken for somebody */
         return probability;
     if (h->way == RT_ECHO_HALF_DUPLEX || h->echo.near < NEAR || (!h->echo.converged && probability < h->config.unsure_threshold))
         return 0.0f;

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from engine.cli import config, mend
+from engine.cli.canceller import Learnt, learn
 from engine.cli.config_write import write
 from engine.cli.main import plain, say
 from engine.cli.probe import Trial, attempt, load
@@ -67,11 +68,12 @@ async def run(options: Namespace) -> int:
         told.wrong(problem)
     if not (trial.found or trial.silent):
         told.note(mend.unheard(trial))
+    learnt = await _canceller(options, chosen, trial, told)
     trials = await _under_load(options, chosen, told)
     best = _choose(trials)
     if best is None:
         return told.wrong(EVERY if trials else "no setting opens while the machine is busy: use another device")
-    return _advise(options, chosen, best, trial, told)
+    return _advise(options, chosen, best, _echo(trial, learnt), told)
 
 
 # ---- which devices
@@ -166,10 +168,34 @@ def _wait_ms(trial: Trial) -> float:
 # ---- what follows from it
 
 
-def _advise(options: Namespace, names: Names, best: Trial, first: Trial, told: _Told) -> int:
-    echo: str | None = "auto" if first.echo_db is not None and first.echo_db > ECHO_MATTERS_DB else "off"
-    if first.silent:
-        echo = None  # nothing was heard, so nothing is known
+def _matters(trial: Trial) -> bool:
+    return trial.echo_db is not None and trial.echo_db > ECHO_MATTERS_DB
+
+
+def _echo(trial: Trial, learnt: Learnt | None) -> str | None:
+    """The echo mode to use; None when nothing is known, since nothing was heard."""
+    if trial.silent:
+        return None
+    if not _matters(trial):
+        return "off"
+    return "half_duplex" if learnt is not None and not learnt.converged else "auto"
+
+
+async def _canceller(options: Namespace, names: Names, trial: Trial, told: _Told) -> Learnt | None:
+    """Whether the canceller can learn the echo, where there is one."""
+    if not _matters(trial):
+        return None
+    try:
+        learnt = await learn(_device(options, names, options.block_ms, _asked_ms(options)))
+    except DeviceError as error:
+        told.check("echo canceller", plain(str(error)))
+        return None
+    told.check("echo canceller", learnt.told)
+    told.data({"type": "canceller", **dataclasses.asdict(learnt)})
+    return learnt
+
+
+def _advise(options: Namespace, names: Names, best: Trial, echo: str | None, told: _Told) -> int:
     advice = Advice(*names, best.block_ms, _latency_to_use(options, best), echo)
     told.advice(advice)
     if options.write:

@@ -136,10 +136,12 @@ DOCTOR = f"""\
 Opens microphone and loudspeaker, listens to the room, plays chirps (they can be heard) and finds them in what the
 microphone hears: round trip, delay and level of the echo, drift, noise floor, clipping; then with every processor busy,
 at several blocks, what is lost, flagged or not: the chirps betray pieces that a sound server drops without a word.
+Where there is an echo, some seconds of speech show whether the canceller learns it.
 Without names it tries the default devices, then each sound card. Takes half a minute. What is missing comes with the
 command that mends it.
 
-The echo mode is "auto" when the microphone hears the loudspeaker, "off" when it does not (headphones).
+The echo mode is "auto" when the microphone hears the loudspeaker, "half_duplex" when the canceller cannot learn that,
+"off" when it does not (headphones).
 
 examples:
   bargein doctor
