@@ -36,15 +36,18 @@ static int right(const rt_echo_linear *l)
     return l->echo > LEAST && l->both > RIGHT_FROM * l->echo && l->both < RIGHT_TO * l->echo;
 }
 
+/* Hops by which the reference is older that the filter looks at, when the echo is so old: what is not played yet cannot be looked at. */
+static int place_for(int lag) { return lag > RT_ECHO_LEAD ? lag - RT_ECHO_LEAD : 0; }
+
 /* Drift, a jump of the whole room's answer, or something else altogether. */
 static void place(rt_echo_linear *l, int before)
 {
-    int wanted = rt_echo_delay_lag(&l->delay) - RT_ECHO_LEAD, by = wanted + RT_ECHO_LEAD - before;
-    int away = (int)rt_echo_filter_lag(&l->filter) + rt_echo_delay_jump(&l->delay) - wanted * RT_HOP;
+    int lag = rt_echo_delay_lag(&l->delay), wanted = lag - RT_ECHO_LEAD, by = lag - before;
+    int jumped = (int)rt_echo_filter_lag(&l->filter) + rt_echo_delay_jump(&l->delay), away = jumped - wanted * RT_HOP;
     l->moved = before < 0 || by > RT_ECHO_LEAD || by < -RT_ECHO_LEAD || !right(l);
     if (!l->moved)
-        rt_echo_filter_shift(&l->filter, by);
-    else if (before >= 0 && wanted >= 0 && away <= MOST_AWAY && away >= -MOST_AWAY)
+        rt_echo_filter_shift(&l->filter, place_for(lag) - place_for(before));
+    else if (before >= 0 && wanted >= 0 && jumped >= 0 && away <= MOST_AWAY && away >= -MOST_AWAY)
         rt_echo_filter_jump(&l->filter, rt_echo_delay_jump(&l->delay));
     else
         rt_echo_filter_move(&l->filter, wanted);

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.audio import EchoCanceller, Resampler
 from engine.audio.echo import EchoWay
+from engine.audio.room import Room, RoomConfig
 from engine.endpoints.wav import read_wav
 from engine.errors import ConfigError
 from tests.conftest import shared_path
@@ -270,6 +271,16 @@ def at_once(mic: Sound, reference: Sound, way: EchoWay) -> Sound:
 def erle(mic: Sound, out: Sound) -> float:
     size = min(len(mic), len(out))
     return 20 * float(np.log10(mic[:size].std() / out[:size].std()))
+
+
+def test_an_echo_that_comes_at_once_is_not_lost_while_clocks_drift() -> None:
+    far = voice(16, 24000, 110, 1)
+    room = RoomConfig(t60_s=0.15, delay_s=0.0038, skew_ppm=100)  # over the border between no hop and one
+    mic = Room(room).process(far).microphone
+    left = whole(EchoCanceller(24000, way="linear"), mic, far)
+    for second in range(6, 15):
+        part = slice(second * 24000, (second + 2) * 24000)
+        assert mic[part].std() / left[part].std() > 2
 
 
 def test_recorded_echoes_go() -> None:
