@@ -11,8 +11,9 @@ the echo canceller, and what it says of the near end through the C interrupt pol
 - labelled utterances over a voice, from 4 s on, at some ratios to the echo: share that interrupted within the utterance
   or 200 ms after it; ms from the label to duck and to interruption, median / p95.
 
-Four ways to know: the network; the network and the voice detector on the canceller's output, where both have to agree;
-the rule that works without weights; the voice detector on what the linear filter leaves.
+Ways to know: the network; at a probability of 0.5; that and the voice detector on the canceller's output, where both
+have to agree, as in the capture thread; the rule that works without weights; the voice detector on what the linear
+filter leaves. Skew is not corrected here, as the engine does from the devices' clocks.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ HOP = 240
 SECONDS = 30
 SETTLE_HOPS = 300
 THRESHOLD, DUCK_HOPS, CONFIRM_MS, RESTORE_MS = 0.3, 2, 120, 200
-VOICE, RULE = 0.5, 0.5  # thresholds of the voice detector and of the rule
+VOICE, RULE, SURE = 0.5, 0.5, 0.5  # thresholds of the voice detector, of the rule, of the network where they differ
 SERS = (-10, -5, 0, 5, 10)
 LEVEL = 0.05  # RMS of the reference, -26 dBFS
 
@@ -55,7 +56,8 @@ def ways(reference: Sound, microphone: Sound) -> dict[str, Likely]:
     net = canceller.results["near"]
     return {
         "network": net,
-        "network and voice": np.minimum(net, _heard(out, hops)),
+        "network at .5": net * np.float32(THRESHOLD / SURE),
+        "network at .5 and voice": np.minimum(net * np.float32(THRESHOLD / SURE), _heard(out, hops)),
         "rule": rule.results["near"] * np.float32(THRESHOLD / RULE),
         "linear filter, voice": _heard(left, hops),
     }
@@ -194,7 +196,7 @@ def _quantiles(values: list[float | None]) -> str:
     return f"{np.median(known):.0f}/{np.percentile(known, 95):.0f}" if known else "-"
 
 
-WAYS = ("network", "network and voice", "rule", "linear filter, voice")
+WAYS = ("network", "network at .5", "network at .5 and voice", "rule", "linear filter, voice")
 
 
 def _head(title: str) -> Iterator[str]:

@@ -88,7 +88,8 @@ static int look_at(rt_echo_filter *f, int lag)
 static void move_to(rt_echo_filter *f, int lag, float share)
 {
     uint64_t mode = rt_ftz_begin();
-    if (look_at(f, lag) != 0 && f->met == MEETING)
+    look_at(f, lag); /* where it was, at either end: the echo has moved all the same */
+    if (f->met == MEETING)
         doubt(f, share);
     rt_ftz_end(mode);
 }

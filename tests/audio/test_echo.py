@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.audio import EchoCanceller, Resampler
 from engine.audio.echo import EchoWay
-from engine.audio.room import Room, RoomConfig
+from engine.audio.room import DelayJump, Room, RoomConfig
 from engine.endpoints.wav import read_wav
 from engine.errors import ConfigError
 from tests.conftest import shared_path
@@ -281,6 +281,16 @@ def test_an_echo_that_comes_at_once_is_not_lost_while_clocks_drift() -> None:
     for second in range(6, 15):
         part = slice(second * 24000, (second + 2) * 24000)
         assert mic[part].std() / left[part].std() > 2
+
+
+def test_an_echo_that_jumps_to_no_delay_is_found_again() -> None:
+    far = voice(18, 24000, 110, 1)
+    room = RoomConfig(t60_s=0.2, delay_s=0.0348, skew_ppm=-183, events=(DelayJump(11.5, 0.0),))
+    mic = Room(room).process(far).microphone
+    left = whole(EchoCanceller(24000, way="linear"), mic, far)
+    for second in (13, 14, 15):  # the filter stands as near as it can, before and after
+        part = slice(second * 24000, (second + 2) * 24000)
+        assert mic[part].std() / left[part].std() > 3
 
 
 def test_recorded_echoes_go() -> None:
