@@ -202,7 +202,7 @@ class Session:
                 self._tracing.end(code, reason)
             self._state.figures.end(code)
             await self._connection.close(code, reason)
-        _log.info("session %s ended with %d %s", self.id, code, reason)
+        _log.info("session %s ended with %d %r", self.id, code, reason)  # the client's words, perhaps
 
     @asynccontextmanager
     async def _brain(self) -> AsyncIterator[None]:

@@ -10,6 +10,7 @@ are lines of their own (`event=words`).
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -87,12 +88,15 @@ class SessionLog(Watcher):
 
 
 class JsonLines(logging.Formatter):
-    """Records of `bargein.sessions` as lines of JSON."""
+    """Records of `bargein.sessions` as lines of JSON. What steers terminals or breaks lines is escaped, C1 included."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
         fields: Mapping[str, Any] = getattr(record, "fields", {})
-        return msgspec.json.encode({"time": _stamp(record.created), **fields}).decode()
+        line = msgspec.json.encode({"time": _stamp(record.created), **fields}).decode()
+        if line.isprintable():
+            return line
+        return "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in line)
 
 
 def logfmt(fields: Mapping[str, Any]) -> str:

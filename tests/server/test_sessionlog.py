@@ -93,6 +93,13 @@ def test_no_value_can_forge_a_line_or_a_field(text: str) -> None:
     assert set(fields(line)) == {"model", "after"}
 
 
+@pytest.mark.parametrize("text", ["a\x9b31mb", "a\u2028b", "a\x7fb", "a\x1b[31mb\n", "é ü 😀", "a\U000e0001b"])
+def test_no_value_steers_a_terminal_from_a_line_of_json(text: str, log: pytest.LogCaptureFixture) -> None:
+    SessionLog(words=True).words(ABOUT, "user", text)
+    line = JsonLines().format(log.records[0])
+    assert line.isprintable() and json.loads(line)["text"] == text
+
+
 def test_what_looks_like_a_key_is_hidden_wherever_it_stands(log: pytest.LogCaptureFixture) -> None:
     about = About("sess_1", "realtime", "sk-canary-0123456789", "kitchen")
     SessionLog(words=True).words(about, "user", "my key is ek_canary0123456789")

@@ -26,7 +26,7 @@ from engine.server.web.credentials import Credentials
 from engine.server.web.head import headers_of, too_slow
 from engine.server.web.messages import Answer, Request
 from engine.server.web.routes import Route
-from engine.server.web.site import MAX_MESSAGE, Place, Site, announces_body, too_long
+from engine.server.web.site import MAX_MESSAGE, Place, Site, announces_body, busy, too_long
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,6 +36,8 @@ BODY_S = 20.0
 """Seconds for a whole body; then 408."""
 DROPPED_BYTES = 8 * 2**20
 """Of a body that nobody wants, so much is read before the answer: a client that writes it all first still gets it."""
+BODIES_BYTES = 64 * 2**20
+"""Of all bodies that are being read at a time; what would be more is answered 503."""
 CLOSE_S = 3.0
 """Longest that closing a WebSocket takes."""
 _TOO_LARGE = 1009
@@ -75,6 +77,7 @@ class App:
 
     def __init__(self, site: Site | Callable[[], Awaitable[Site]]) -> None:
         self._making = asyncio.Lock()
+        self._bodies = _Bodies()
         self._make = None if isinstance(site, Site) else site
         self._site = site if isinstance(site, Site) else None
 
@@ -115,7 +118,7 @@ class App:
         found = site.route(request)
         body: bytes | Answer | None = b""
         if announces_body(request) or (isinstance(found, Route) and found.types):
-            body = await _body(found, receive)
+            body = await self._bodies.read(found, receive)
         if body is None:  # the client has left
             return
         if isinstance(found, Answer):
@@ -125,7 +128,7 @@ class App:
         else:
             answer = site.run(found, request.with_body(body))
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers_of(answer)]
-        if answer.status in (408, 413):
+        if answer is body or answer.status == 413:  # there may be more of it
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
@@ -216,27 +219,38 @@ def request_of(scope: Scope, method: str) -> Request:
     )
 
 
-async def _body(route: Route | Answer, receive: Receive) -> bytes | Answer | None:
-    """A body that the route takes, or why not; of one that is not wanted, some is read and dropped. None: nobody is
-    there any more.
-    """
-    limit = route.limit if isinstance(route, Route) else 0
-    kept, seen = bytearray(), 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            while seen <= max(limit, DROPPED_BYTES):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                piece = message.get("body", b"")
-                seen += len(piece)
-                if seen <= limit:
-                    kept += piece
-                if not message.get("more_body", False):
-                    break
-    except TimeoutError:
-        return too_slow()
-    return bytes(kept) if seen <= limit or isinstance(route, Answer) else too_long(route)
+class _Bodies:
+    """Reads bodies, so many bytes at a time."""
+
+    def __init__(self) -> None:
+        self._held = 0  # bytes of those that are not whole yet; at most BODIES_BYTES
+
+    async def read(self, route: Route | Answer, receive: Receive) -> bytes | Answer | None:
+        """A body that the route takes, or why not; of one that is not wanted, some is read and dropped. None: nobody
+        is there any more.
+        """
+        limit = route.limit if isinstance(route, Route) else 0
+        kept, seen = bytearray(), 0
+        try:
+            async with asyncio.timeout(BODY_S):
+                while seen <= max(limit, DROPPED_BYTES):
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    piece = message.get("body", b"")
+                    seen += len(piece)
+                    if seen <= limit:
+                        if self._held + len(piece) > BODIES_BYTES:
+                            return busy()
+                        kept += piece
+                        self._held += len(piece)
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            return too_slow()
+        finally:
+            self._held -= len(kept)
+        return bytes(kept) if seen <= limit or isinstance(route, Answer) else too_long(route)
 
 
 async def _refuse(answer: Answer, scope: Scope, send: Send) -> None:

@@ -5,13 +5,14 @@ by its digest's beginning. Two keys of one name are one owner's, as while one ta
 beginning of a line or after a space begins a comment: elsewhere it is part of the key. In place of a key there
 may be its digest, so that the file holds no key at all:
 
-    # made with: printf %s "$KEY" | sha256sum
+    # made with: printf %s "$KEY" | sha256sum | cut -c -64
     kitchen  sk-kitchen-9f6b1e5c2d8a4f70
     garage   sha256:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import logging
@@ -115,7 +116,7 @@ def read_file(path: Path) -> Keys:
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"keys file {path}: it is longer than {MAX_FILE_BYTES} bytes")
     entries = []
-    for number, line in enumerate(data.decode("ascii", errors="replace").splitlines(), 1):
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).decode("ascii", errors="replace").splitlines(), 1):
         words = _COMMENT.sub("", line).split()
         if len(words) > 2:
             raise ConfigError(f"keys file {path}, line {number}: give one key, or a name and a key")

@@ -306,6 +306,12 @@ def too_long(route: Route) -> Answer:
     return refusal(413, f"The body is longer than {route.limit} bytes.", code="body_too_large")
 
 
+def busy() -> Answer:
+    """503 for a body that there is no room for."""
+    message = "Too many bodies are being read at a time: try again."
+    return refusal(503, message, code="server_busy", headers=_RETRY)
+
+
 def _longer(digits: str, limit: int) -> bool:
     digits = digits.lstrip("0")
     return len(digits) > 15 or int(digits or "0") > limit
@@ -331,4 +337,4 @@ def _going() -> Answer:
     return refusal(503, "This server is going away: try another one.", code="server_closing", headers=_RETRY)
 
 
-__all__ = ["MAX_MESSAGE", "SUBPROTOCOL", "Place", "Site", "announces_body", "body_problem", "too_long"]
+__all__ = ["MAX_MESSAGE", "SUBPROTOCOL", "Place", "Site", "announces_body", "body_problem", "busy", "too_long"]

@@ -229,6 +229,29 @@ def test_slow_post(monkeypatch: pytest.MonkeyPatch) -> None:
     with_server(test, front="asgi")
 
 
+def test_bodies_that_are_read_at_a_time_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "BODIES_BYTES", 2000)
+
+    def begun(size: int) -> bytes:
+        lines = ("POST /v1/parrot HTTP/1.1", "Host: localhost", "Connection: close", "Content-Type: application/json")
+        return "\r\n".join((*lines, f"Content-Length: {size}", "", '"' + "x" * 1000)).encode()
+
+    async def test(server: Server) -> None:
+        server.site.routes.add(Route("POST", "/v1/parrot", parrot, types=("application/json",), who=OPEN))
+        _, slow = await joined(server, begun(1500))
+        front: Any = server._asgi
+        bodies = front.config.app._bodies
+        await until(lambda: bodies._held == 1001)
+        told = await raw(server, begun(1500))
+        assert (told.status, told.error["code"], told.headers["connection"]) == (503, "server_busy", "close")
+        assert told.headers["retry-after"] == "1"
+        slow.transport.abort()
+        await until(lambda: not bodies._held)
+        assert (await raw(server, begun(1002) + b'"')).status == 200
+
+    with_server(test, front="asgi")
+
+
 @BOTH
 def test_who_waits_longest_goes_when_too_many_wait(front: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(server: Server) -> None:

@@ -38,6 +38,12 @@ def test_a_sign_of_comments_inside_of_a_key_belongs_to_it(tmp_path: Path) -> Non
     assert (len(keys), keys.owner(KITCHEN), keys.owner(f"{KITCHEN}#2026#")) == (1, None, "kitchen")
 
 
+def test_a_file_as_some_editors_write_it(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(b"\xef\xbb\xbfkitchen " + KITCHEN.encode() + b"\r\n")
+    assert read_file(file).owner(KITCHEN) == "kitchen"
+
+
 def test_nothing_of_a_key_is_kept_but_its_digest(tmp_path: Path) -> None:
     keys = read_file(keys_file(tmp_path, f"kitchen {KITCHEN}\n"))
     assert vars(keys)["_names"] == {hashlib.sha256(KITCHEN.encode()).digest(): "kitchen"}
