@@ -238,12 +238,16 @@ static void check_duplex(const rt_duplex_config *config, int fades)
     free(d);
 }
 
+#ifndef HALVES_STEP /* of the configurations; a run under an emulator takes some of each kind */
+#define HALVES_STEP 1
+#endif
+
 static void check_halves(int fades)
 {
     static const int policies[] = {RT_PLAYOUT_FIXED, RT_PLAYOUT_BURST, RT_PLAYOUT_PACED};
     static const int formats[] = {RT_PCM16, RT_ULAW, RT_ALAW};
     static const uint32_t rates[] = {48000, 44100, 16000, 24000};
-    for (uint32_t i = 0; i < 36; i++) {
+    for (uint32_t i = 0; i < 36; i += HALVES_STEP) {
         rt_duplex_config config = {
             .capture_rate_hz = rates[i % 4], .playback_rate_hz = rates[i % 4],
             .capture_channels = 1, .playback_channels = 1,

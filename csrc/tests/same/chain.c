@@ -93,7 +93,7 @@ static void keep_events(rt_duplex *d)
         }
 }
 
-static void duplex(uint32_t rate, int format)
+static void duplex(uint32_t rate, int format, rt_hearing_config hearing)
 {
     uint32_t block = rate / 50, per_s = format == RT_PCM16 ? RT_RATE : 8000;
     rt_duplex_config config = {
@@ -104,6 +104,7 @@ static void duplex(uint32_t rate, int format)
         .gate = {RT_GATE_SILENCE, 0.2f, 0.15f, 400, 300, 1000}, .interrupt = {RT_POLICY_EITHER, 0.3f, 80, 200, 0.5f},
         .playout = {.format = format, .capacity_frames = per_s * 20, .fade_ms = 20, .policy = RT_PLAYOUT_BURST,
                     .max_delay_ms = 2000, .patience = 1.0f},
+        .hearing = hearing,
     };
     rt_duplex *d = make(rt_duplex_size(&config));
     static int16_t heard[4000];
@@ -124,13 +125,19 @@ static void duplex(uint32_t rate, int format)
 static void duplex_pcm(void)
 {
     memcpy(wire, voice16, sizeof wire);
-    duplex(24000, RT_PCM16);
+    duplex(24000, RT_PCM16, (rt_hearing_config){0});
 }
 
 static void duplex_48(void)
 {
     memcpy(wire, voice16, sizeof wire);
-    duplex(48000, RT_PCM16);
+    duplex(48000, RT_PCM16, (rt_hearing_config){0});
+}
+
+static void duplex_ears(void)
+{
+    memcpy(wire, voice16, sizeof wire);
+    duplex(24000, RT_PCM16, (rt_hearing_config){RT_ECHO_MODE_AEC, 1, 0.8f, 80.0f, RT_NOISE_REDUCTION_FAR, 1.0f, -20.0f, 30.0f});
 }
 
 static void duplex_ulaw(void)
@@ -138,7 +145,7 @@ static void duplex_ulaw(void)
     uint64_t state = 14;
     for (uint32_t i = 0; i < VOICE_HOPS * RT_HOP; i++)
         wire[i] = (int16_t)(32767.0f * noise(&state));
-    duplex(44100, RT_ULAW);
+    duplex(44100, RT_ULAW, (rt_hearing_config){0});
 }
 
 /* 16-bit output: one step, two where a rounding before meets one after. */
@@ -147,6 +154,7 @@ const same_row same_chains[] = {
     {"playout, paced, mu-law", 1e-5, paced},
     {"duplex, 24 kHz, pcm", 1.0 / 16384, duplex_pcm},
     {"duplex, 48 kHz, pcm", 1.0 / 16384, duplex_48},
+    {"duplex, 24 kHz, all ears", 1e-3, duplex_ears},
     {"duplex, 44.1 kHz, mu-law", 1.0 / 16384, duplex_ulaw},
     {NULL, 0, NULL},
 };

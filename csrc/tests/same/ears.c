@@ -2,6 +2,7 @@
 #include "agc.h"
 #include "denoise.h"
 #include "ear.h"
+#include "echo.h"
 #include "echo_delay.h"
 #include "echo_features.h"
 #include "echo_filter.h"
@@ -175,6 +176,34 @@ static void echo_features(void)
     }
 }
 
+static void echo_whole(int judge)
+{
+    rt_echo_config config = {RT_ECHO_CANCEL, judge, 1};
+    rt_echo *e = make(rt_echo_size());
+    float reference[RT_HOP], microphone[RT_HOP];
+    rt_echo_init(e, &config);
+    for (uint32_t hop = 0; hop < VOICE_HOPS - 20; hop++) {
+        rt_echo_result result;
+        echo_hop(hop, reference, microphone);
+        rt_echo_process(e, reference, microphone, out, &result);
+        keep(out, RT_HOP);
+        keep_one(result.near);
+        keep_number(result.open);
+        keep_number(result.converged);
+        keep_number(result.playing);
+    }
+}
+
+static void echo_by_net(void)
+{
+    echo_whole(RT_ECHO_BY_NET);
+}
+
+static void echo_by_rule(void)
+{
+    echo_whole(RT_ECHO_BY_RULE);
+}
+
 const same_row same_ears[] = {
     {"vad", 3e-3, vad},
     {"vad in noise", 3e-3, vad_in_noise},
@@ -187,5 +216,7 @@ const same_row same_ears[] = {
     {"echo delay", 1e-4, echo_delay},
     {"echo filter", 1e-5, echo_filter},
     {"echo features", 1e-3, echo_features},
+    {"echo, by network", 1e-3, echo_by_net},
+    {"echo, by rule", 1e-3, echo_by_rule},
     {NULL, 0, NULL},
 };
