@@ -88,6 +88,8 @@ def test_seconds_sent_and_captured_are_counted(
     assert capture.omitted_hops + capture.silence_hops >= unheard - 1
     if mode is GateMode.PAUSE:
         assert sent_ms < 0.6 * 10 * capture.hops, "this is what a pause saves"
+    elif mode is GateMode.OFF:  # all of it, and the silence in place of what was held while a barge-in was undecided
+        assert abs(capture.sound_hops - capture.hops) <= 1
     else:
-        assert abs(sent_ms - 10 * capture.hops) <= 100 + 10 * capture.omitted_hops
+        assert abs(sent_ms - 10 * capture.hops) <= 500, "what goes out early is left out later"
     assert RATE == 100 * HOP
