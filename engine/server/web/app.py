@@ -124,11 +124,11 @@ class App:
         if isinstance(found, Answer):
             answer = found
         elif isinstance(body, Answer):
-            answer = body
+            answer = site.told(request, body)
         else:
             answer = site.run(found, request.with_body(body))
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers_of(answer)]
-        if answer is body or answer.status == 413:  # there may be more of it
+        if isinstance(body, Answer) or answer.status == 413:  # there may be more of it
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})

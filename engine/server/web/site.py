@@ -150,7 +150,7 @@ class Site:
         if refused is not None:
             return self._counted(refused)
         found = self._routed(request)
-        return self._shared(request, found) if isinstance(found, Answer) else found
+        return self.told(request, found) if isinstance(found, Answer) else found
 
     def _routed(self, request: Request) -> Route | Answer:
         if request.path in SOCKET_PATHS and request.method in ("GET", "HEAD"):
@@ -172,9 +172,9 @@ class Site:
         """What a route answers to its request, whose body has been read."""
         problem = body_problem(route, request)
         if problem is not None:
-            return self._shared(request, problem)
+            return self.told(request, problem)
         who = self._identified(request, route.who)
-        return self._shared(request, who if isinstance(who, Answer) else route.run(request, who))
+        return self.told(request, who if isinstance(who, Answer) else route.run(request, who))
 
     def _identified(self, request: Request, kinds: frozenset[str] | None) -> Identity | Answer:
         if kinds is None:
@@ -191,7 +191,8 @@ class Site:
             self.metrics.refused(answer)
         return answer
 
-    def _shared(self, request: Request, answer: Answer) -> Answer:
+    def told(self, request: Request, answer: Answer) -> Answer:
+        """An answer as it goes out: counted where it refuses somebody, and readable by a page that may come in."""
         self._counted(answer)
         shared = self.access.shares(request)
         return Answer(answer.status, answer.body, answer.type, answer.headers + shared) if shared else answer

@@ -186,7 +186,11 @@ class Sockets:
         place = self._site.admit(request)
         if isinstance(place, Answer):
             return place
-        refused = carrier.open(request_head, rest)
+        try:
+            refused = carrier.open(request_head, rest)
+        except Exception:  # the loop hangs up, and tells of it
+            place.leave()
+            raise
         if refused is not None:
             place.leave()
             headers = [

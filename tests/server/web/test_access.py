@@ -23,7 +23,7 @@ from engine.server.web.registry import MemoryRegistry
 from engine.server.web.routes import SECRETS, Route
 from engine.server.web.site import Site
 from tests.server.test_websocket import expect
-from tests.server.web.http import BOTH, FAST, ask, shake, until, with_server
+from tests.server.web.http import BOTH, FAST, ask, raw, shake, until, with_server
 
 KITCHEN, GARAGE = "sk-kitchen-1234567890", "sk-garage-1234567890"
 PAGE = "https://app.example.com"
@@ -209,6 +209,14 @@ def test_preflight_and_what_an_allowed_page_may_read(front: str) -> None:
             )
             assert (told.status, told.headers["location"]) == (201, "/v1/made/1")
             assert "Location" in told.headers["access-control-expose-headers"]
+            lines = (f"Origin: {PAGE}", "Content-Type: application/json", "Transfer-Encoding: chunked")
+            told = await raw(
+                server,
+                "\r\n".join(("POST /v1/made HTTP/1.1", "Host: localhost", *lines, "", "800000", "")).encode()
+                + bytes(2**23)
+                + b"\r\n0\r\n\r\n",
+            )
+            assert (told.status, told.headers["access-control-allow-origin"]) == (413, PAGE)
 
     with_server(test, front=front, access=Access(origins=(PAGE,)))
 

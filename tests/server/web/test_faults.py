@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from websockets.frames import Frame, Opcode
 
 from engine.server import Server, ServerOptions, serve
-from engine.server.carrier import READ_AHEAD_BYTES, TOGETHER_BYTES, WRITE_LIMIT
+from engine.server.carrier import READ_AHEAD_BYTES, TOGETHER_BYTES, WRITE_LIMIT, Carrier
 from engine.server.responders import Part, Say, Turn
 from engine.server.voices import ToneVoice
 from engine.server.web import app, asgi_front, sockets
@@ -158,6 +158,23 @@ def test_connect_and_close_in_a_loop(front: str) -> None:
         await until(lambda: not server.sessions and not len(server.sockets.lobby))
         assert threading.active_count() <= threads + 1
         assert not server.sockets._deadlines
+        await serves(server)
+
+    with_server(test, front=front)
+
+
+@BOTH
+def test_a_handshake_that_fails_in_our_hands_leaves_its_place(front: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a mistake")
+
+    async def test(server: Server) -> None:
+        monkeypatch.setattr(Carrier, "open", fails)
+        for _ in range(3):
+            reader, _ = await joined(server)
+            assert await reader.read() == b""
+        assert server.sessions == 0
+        monkeypatch.undo()
         await serves(server)
 
     with_server(test, front=front)
