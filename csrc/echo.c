@@ -16,7 +16,7 @@ enum {
 };
 
 static const rt_echo_suppress_config gates[] = {
-    [RT_ECHO_BY_NET] = {.open_at = 0.15f, .close_at = 0.1f, .open_hops = 1, .hold_hops = 20, .comfort = 0},
+    [RT_ECHO_BY_NET] = {.open_at = 0.12f, .close_at = 0.08f, .open_hops = 1, .hold_hops = 20, .comfort = 0},
     [RT_ECHO_BY_RULE] = {.open_at = 0.5f, .close_at = 0.5f, .open_hops = 3, .hold_hops = 15, .comfort = 0},
 };
 

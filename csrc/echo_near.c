@@ -12,6 +12,8 @@
 #define RIGHT_TO 0.5f
 #define ABOVE 0.6f       /* feature: 9 dB */
 #define FLOOR_RISES 0.0005f
+#define FLOOR_FOLLOWS 0.2f /* share of the newest in the smoothed level whose least is a band's floor */
+#define NOISE 0.35f      /* feature, 5 dB: so far above its floor a band holds nothing but the room's noise */
 
 enum { LEARNING = 20, HOLD = 15 };
 
@@ -27,6 +29,8 @@ void rt_echo_near_reset(rt_echo_near *n)
 {
     memset(n, 0, sizeof *n);
     n->least = 10.0f;
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        n->floor[b] = n->level[b] = 10.0f;
 }
 
 /* By how many deviations it is beyond the usual. */
@@ -71,7 +75,8 @@ static float compare(const rt_echo_near *n, const float *features)
         if (n->met[b] < LEARNING)
             continue;
         known += 1.0f;
-        rest += beyond(&n->rest[b], rest_db(features, b));
+        float z = beyond(&n->rest[b], rest_db(features, b));
+        rest += z > 0.0f && features[b] < n->floor[b] + NOISE ? 0.0f : z;
         loud += beyond(&n->loud[b], loud_db(features, b));
     }
     if (count < 3.0f)
@@ -96,6 +101,14 @@ static float without_echo(rt_echo_near *n, const float *features)
     return above > 2.0f ? 2.0f : above;
 }
 
+static void follow_floor(rt_echo_near *n, const float *features)
+{
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++) {
+        n->level[b] += FLOOR_FOLLOWS * (features[b] - n->level[b]);
+        n->floor[b] = n->level[b] < n->floor[b] ? n->level[b] : n->floor[b] + FLOOR_RISES;
+    }
+}
+
 static float gain_of(const rt_echo_near *n, const float *features, uint32_t b)
 {
     if (!sounds(features, b))
@@ -108,6 +121,7 @@ static float gain_of(const rt_echo_near *n, const float *features, uint32_t b)
 float rt_echo_near_process(rt_echo_near *n, const float *features, float *gains) RT_NONBLOCKING
 {
     uint64_t mode = rt_ftz_begin();
+    follow_floor(n, features);
     float z = compare(n, features), heard = without_echo(n, features), probability;
     z = z < 0.0f ? heard : z;
     probability = z > 2.0f ? 1.0f : 0.5f * z;

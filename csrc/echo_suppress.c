@@ -12,6 +12,7 @@
 #define EXPECTED 31.6228f    /* 15 dB: SNR of speech where it is present */
 #define FOLLOWS 0.1f         /* share of the newest in the noise, per hop: 100 ms */
 #define SMOOTH 0.9f          /* of the power that lowers it */
+#define LEAST_SHARE 0.1f    /* of what is left */
 #define BELOW 0.7f           /* of the noise, from which on less is believed */
 
 enum {
@@ -79,7 +80,14 @@ static float follow(float noise, float power, float *present)
     return noise + FOLLOWS * (1.0f - now) * (power - noise);
 }
 
-static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, int quiet)
+/* Share of what the filter left that is no echo, as the detector has it: of the room, while nobody is near. */
+static float not_echo(float gain)
+{
+    float share = gain * gain;
+    return share > LEAST_SHARE ? share : LEAST_SHARE;
+}
+
+static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, const float *gains, int quiet)
 {
     float power[RT_ECHO_NOISES], top = 0.0f, all = 0.0f;
     rt_echo_features_power(seen, RT_ECHO_LEFT, power);
@@ -91,7 +99,7 @@ static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, int qu
     if (!(all > LEAST * RT_ECHO_NOISES))
         return; /* digital silence teaches nothing */
     for (uint32_t b = 0; b < RT_ECHO_NOISES; b++) {
-        float p = power[b] + LEAST, noise = s->noise[b];
+        float p = (quiet || b == RT_ECHO_BANDS ? power[b] : power[b] * not_echo(gains[b])) + LEAST, noise = s->noise[b];
         s->smooth[b] = s->learnt + s->waited == 0 ? p : SMOOTH * s->smooth[b] + (1.0f - SMOOTH) * p;
         s->least[b] = s->waited < WARMING || s->smooth[b] < s->least[b] ? s->smooth[b] : s->least[b];
         if (s->learnt < LEARNING)
@@ -177,7 +185,7 @@ void rt_echo_suppress_process(rt_echo_suppress *s, const rt_echo_features *seen,
     float limits[RT_ECHO_BANDS], gain[RT_ECHO_LINES];
     uint64_t mode = rt_ftz_begin();
     decide(s, near);
-    learn_room(s, seen, silent >= RT_ECHO_TAIL_HOPS && !s->open);
+    learn_room(s, seen, gains, silent >= RT_ECHO_TAIL_HOPS && !s->open);
     for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
         limits[b] = limited(s, gains[b], silent);
     rt_echo_features_gain(seen, limits, gain);
@@ -190,7 +198,10 @@ void rt_echo_suppress_pass(rt_echo_suppress *s, const rt_echo_features *seen, fl
     float all[RT_ECHO_LINES], one = gain < 0.0f ? SHUT : gain > 1.0f ? 1.0f : gain;
     uint64_t mode = rt_ftz_begin();
     s->open = gain >= 0.0f;
-    learn_room(s, seen, silent >= RT_ECHO_TAIL_HOPS);
+    float all_of_it[RT_ECHO_BANDS];
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        all_of_it[b] = 1.0f;
+    learn_room(s, seen, all_of_it, silent >= RT_ECHO_TAIL_HOPS);
     for (uint32_t k = 0; k < RT_ECHO_LINES; k++)
         all[k] = one;
     to_sound(s, seen, all, out);

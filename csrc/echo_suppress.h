@@ -9,8 +9,8 @@
  * For 300 ms more the gains are not below -10 dB, whoever is near; then all comes through as it is.
  *
  * Comfort noise follows the room: in each band its power while the loudspeaker is silent and nobody speaks (T. Gerkmann, R. C. Hendriks, IEEE
- * TASLP 2012), lowered at any time when less is heard. In a
- * room that is never quiet the least of its first second is taken. Added is what the gains took of it, so its level is the room's, open or closed.
+ * TASLP 2012), lowered at any time when less is heard that the detector takes for no echo. In a room that is never quiet the least of its
+ * first second is taken. Added is what the gains took of it, so its level is the room's, open or closed.
  *
  * One flat struct, one stream, one thread. Work: one transform of 480 points, 500 random numbers where there is comfort noise, RT_ECHO_BANDS exponentials.
  */

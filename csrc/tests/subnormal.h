@@ -105,7 +105,7 @@ static const floats echo_floats[] = {
     FLOATS(rt_echo, result.delay_ms), FLOATS(rt_echo, result.noise_db),
 };
 static const floats echo_linear_floats[] = {FLOATS(rt_echo_linear, both), FLOATS(rt_echo_linear, echo)};
-static const floats echo_near_floats[] = {FLOATS(rt_echo_near, least)};
+static const floats echo_near_floats[] = {FLOATS(rt_echo_near, level), FLOATS(rt_echo_near, floor), FLOATS(rt_echo_near, least)};
 static const floats echo_usual_floats[] = {FLOATS(rt_echo_usual, mean), FLOATS(rt_echo_usual, away)};
 static const floats echo_suppress_floats[] = {
     FLOATS(rt_echo_suppress, config.open_at), FLOATS(rt_echo_suppress, config.close_at), FLOATS(rt_echo_suppress, window),

@@ -120,10 +120,10 @@ static void noise_is_the_rooms(void)
 {
     build(2400, 1.0f, 0.003f);
     run(RT_ECHO_CANCEL, 1, 0);
-    CHECK_NEAR(db(power(out, 3 * RT_RATE, LENGTH), 0.003 * 0.003), 0.0, 1.5);
-    CHECK_NEAR(results[HOPS - 1].noise_db, -50.5, 1.5);
+    CHECK_NEAR(db(power(out, 3 * RT_RATE, LENGTH), 0.003 * 0.003), 0.0, judge == RT_ECHO_BY_NET ? 1.5 : 4.0);
+    CHECK_NEAR(results[HOPS - 1].noise_db, -50.5, judge == RT_ECHO_BY_NET ? 1.5 : 4.0);
     run(RT_ECHO_CANCEL, 0, 0);
-    CHECK(db(power(out, 3 * RT_RATE, LENGTH), 0.003 * 0.003) < (judge == RT_ECHO_BY_NET ? -10.0 : -0.5)); /* and none where it is not wanted */
+    CHECK(db(power(out, 3 * RT_RATE, LENGTH), 0.003 * 0.003) < -10.0); /* and none where it is not wanted */
 }
 
 static void other_ways(void)
