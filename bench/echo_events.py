@@ -2,8 +2,8 @@
 
 Rooms of `engine.audio.room.random_room` (walls, a loudspeaker that resonates and clips, skewed clocks, moves, jumps,
 noise), 30 s each, with talkers that nothing was trained on (the shared audio/vad); microphone and reference go through
-the echo canceller, and what it says of the near end through the C interrupt policy: duck at a probability of 0.3 for
-20 ms, interrupt after 120 ms of it. The first 3 s of a room do not count.
+the echo canceller, and what it says of the near end through the C interrupt policy. The first 3 s of a room do not
+count.
 
 - far end only: voices, and what else a loudspeaker may play (music and television, of the clips that training holds
   aside); ducks a minute, interruptions in all;
@@ -11,9 +11,11 @@ the echo canceller, and what it says of the near end through the C interrupt pol
 - labelled utterances over a voice, from 4 s on, at some ratios to the echo: share that interrupted within the utterance
   or 200 ms after it; ms from the label to duck and to interruption, median / p95.
 
-Ways to know: the network; at a probability of 0.5; that and the voice detector on the canceller's output, where both
-have to agree, as in the capture thread; the rule that works without weights; the voice detector on what the linear
-filter leaves. Skew is not corrected here, as the engine does from the devices' clocks.
+Ways to know: the capture thread's, which is what an engine does (csrc/hearing: the network and the voice detector have
+to agree, `BargeIn` as it comes, the skew of the clocks taken out, as the engine does from the devices' clocks). And its
+parts by themselves, without that correction, which duck at a probability of 0.3 for 20 ms and interrupt after 120 ms of
+it: the network; at a probability of 0.5; the rule that works without weights; the voice detector on what the linear
+filter leaves.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio import EchoCanceller, VoiceDetector
+from engine.audio import BargeIn, EchoCanceller, Resampler, VoiceDetector
 from engine.audio.room import Heard, Room, active_rms, random_room
-from engine.native import Block, lib, new
+from engine.native import Block, address, lib, new
 
 if TYPE_CHECKING:
     from bench.nearend import RATE, Sound, Utterance, load, noises, shared, utterances
@@ -40,24 +42,25 @@ SECONDS = 30
 SETTLE_HOPS = 300
 THRESHOLD, DUCK_HOPS, CONFIRM_MS, RESTORE_MS = 0.3, 2, 120, 200
 VOICE, RULE, SURE = 0.5, 0.5, 0.5  # thresholds of the voice detector, of the rule, of the network where they differ
+ENGINE = "capture thread"
 SERS = (-10, -5, 0, 5, 10)
 LEVEL = 0.05  # RMS of the reference, -26 dBFS
 
 Likely = NDArray[np.float32]
 
 
-def ways(reference: Sound, microphone: Sound) -> dict[str, Likely]:
+def ways(reference: Sound, microphone: Sound, skew_ppm: float) -> dict[str, Likely]:
     """For each way of knowing, 0 to 1 per hop: speech from THRESHOLD on."""
     hops = len(reference) // HOP
     canceller, rule = EchoCanceller(RATE), EchoCanceller(RATE, judge="rule")
-    out = canceller.process(microphone, reference)
+    canceller.process(microphone, reference)
     rule.process(microphone, reference)
     left = EchoCanceller(RATE, way="linear").process(microphone, reference)
     net = canceller.results["near"]
     return {
+        ENGINE: captured(reference, microphone, skew_ppm),
         "network": net,
         "network at .5": net * np.float32(THRESHOLD / SURE),
-        "network at .5 and voice": np.minimum(net * np.float32(THRESHOLD / SURE), _heard(out, hops)),
         "rule": rule.results["near"] * np.float32(THRESHOLD / RULE),
         "linear filter, voice": _heard(left, hops),
     }
@@ -68,15 +71,36 @@ def _heard(sound: Sound, hops: int) -> Likely:
     return np.resize(VoiceDetector(RATE).process(sound) * np.float32(THRESHOLD / VOICE), hops)
 
 
-def events(likely: Likely) -> tuple[list[int], list[int]]:
+def captured(reference: Sound, microphone: Sound, skew_ppm: float) -> Likely:
+    """As csrc/capture.c has it while something plays: canceller, voice detector, and what the two say together."""
+    hears = new("rt_hearing_config *", {"echo": lib.RT_ECHO_MODE_AEC, "unsure_threshold": 0.8, "comfort_noise": 1})
+    hearing, detector = Block(lib.rt_hearing_size(hears)), Block(lib.rt_vad_size())
+    h, vad = hearing.pointer("rt_hearing *"), detector.pointer("rt_vad *")
+    assert lib.rt_hearing_init(h, hears) == lib.rt_vad_init(vad) == 0
+    clocks = [Resampler(RATE, RATE, tunable=True) for _ in range(2)]  # both: they are to be late alike
+    clocks[0].tune(-skew_ppm)
+    far, mic = (np.concatenate([c.process(x), c.flush()]) for c, x in zip(clocks, (reference, microphone), strict=True))
+    likely = np.zeros(len(reference) // HOP, np.float32)
+    for i in range(min(len(far), len(mic), len(reference)) // HOP):
+        hop, beside = mic[i * HOP : (i + 1) * HOP].copy(), far[i * HOP : (i + 1) * HOP].copy()
+        lib.rt_hearing_hear(h, address(hop, "float *"), address(beside, "const float *"), 1, 0)
+        speech = lib.rt_vad_process(vad, address(hop, "const float *"))
+        likely[i] = lib.rt_hearing_near(h, lib.rt_vad_foreground(vad, speech))
+    return likely
+
+
+def events(likely: Likely, way: str) -> tuple[list[int], list[int]]:
     """Hops at whose end the policy ducked, and interrupted. Something always plays."""
     kept = Block(lib.rt_interrupt_size())
     state, result = kept.pointer("rt_interrupt *"), new("rt_interrupt_result *")
     config = {"policy": lib.RT_POLICY_LOCAL, "threshold": THRESHOLD, "confirm_ms": CONFIRM_MS, "restore_ms": RESTORE_MS}
+    if way == ENGINE:
+        usual = BargeIn()
+        config |= {"threshold": usual.threshold, "confirm_ms": usual.confirm_ms, "restore_ms": usual.restore_ms}
+        config["sure"] = usual.sure
     assert lib.rt_interrupt_init(state, new("rt_interrupt_config *", config)) == 0
-    lasting = np.minimum.reduce(
-        [np.concatenate([np.zeros(i, np.float32), likely[: len(likely) - i]]) for i in range(DUCK_HOPS)]
-    )
+    late = range(1 if way == ENGINE else DUCK_HOPS)
+    lasting = np.minimum.reduce([np.concatenate([np.zeros(i, np.float32), likely[: len(likely) - i]]) for i in late])
     ducks, interruptions, reply = [], [], 1
     for hop, probability in enumerate(lasting):
         lib.rt_interrupt_process(state, float(probability) if hop >= SETTLE_HOPS else 0.0, reply, reply, result)
@@ -147,9 +171,11 @@ def alone(kind: str, rooms: int) -> Count:
         if kind.startswith("voices, "):
             inside = {"music": tunes, "noises": other}.get(kind.partition(" in")[0][8:])
             near = television(rng, voices, tunes) if inside is None else _row(rng, inside, 0.5)
-        heard = Room(random_room(seed, SECONDS), seed).process(far, near)
-        for way, likely in ways(far, (heard.at_ser(0.0) if near is not None else heard).microphone).items():
-            ducks, interruptions = events(likely)
+        room = random_room(seed, SECONDS)
+        heard = Room(room, seed).process(far, near)
+        microphone = (heard.at_ser(0.0) if near is not None else heard).microphone
+        for way, likely in ways(far, microphone, room.skew_ppm).items():
+            ducks, interruptions = events(likely, way)
             count.ducks[way] = count.ducks.get(way, 0) + len(ducks)
             count.interruptions[way] = count.interruptions.get(way, 0) + len(interruptions)
         count.minutes += (SECONDS - SETTLE_HOPS / 100) / 60
@@ -177,8 +203,9 @@ def spoken(ser_db: float, rooms: int) -> Iterator[dict[str, Barge]]:
             at = (4 + 8 * third) * RATE + int(rng.uniform(0, 3) * RATE)
             near[at : at + len(each.sound)] = each.sound / max(active_rms(each.sound), 1e-4) * LEVEL
             placed.append((at, each))
-        heard: Heard = Room(random_room(seed, SECONDS), seed).process(far, near).at_ser(ser_db)
-        found = {way: events(likely) for way, likely in ways(far, heard.microphone).items()}
+        room = random_room(seed, SECONDS)
+        heard: Heard = Room(room, seed).process(far, near).at_ser(ser_db)
+        found = {way: events(likely, way) for way, likely in ways(far, heard.microphone, room.skew_ppm).items()}
         for at, each in placed:
             begin, end = at + each.onset, at + len(each.sound) + RATE // 5
             yield {
@@ -196,7 +223,7 @@ def _quantiles(values: list[float | None]) -> str:
     return f"{np.median(known):.0f}/{np.percentile(known, 95):.0f}" if known else "-"
 
 
-WAYS = ("network", "network at .5", "network at .5 and voice", "rule", "linear filter, voice")
+WAYS = (ENGINE, "network", "network at .5", "rule", "linear filter, voice")
 
 
 def _head(title: str) -> Iterator[str]:

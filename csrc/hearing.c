@@ -8,7 +8,7 @@
 
 enum { LOST_HOPS = 1000, SURE_HOPS = 100 };
 
-#define NEAR 0.6f /* probability of somebody near in a hop that counts */
+#define NEAR 0.4f /* probability of somebody near in a hop that counts; bench/echo_events.py says what others do */
 
 static void *part(const rt_hearing *h, size_t offset) { return (unsigned char *)(uintptr_t)h + offset; }
 
