@@ -121,7 +121,7 @@ sanitize-python: env
 	$(BIN)/cmake -S . -B build/python-address -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DBARGEIN_EXTENSION=ON \
 	    -DBARGEIN_SANITIZE=address,undefined -DPython_EXECUTABLE=$(abspath $(BIN))/python > /dev/null
 	$(BIN)/cmake --build build/python-address -j $(JOBS)
-	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r engine tests examples pyproject.toml $(SITE)/
+	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r engine tests examples bench pyproject.toml $(SITE)/
 	cp build/python-address/_native*.so $(SITE)/engine/
 	cd $(SITE) && PYTHONPATH=$$($(abspath $(BIN))/python -c "import sysconfig; print(sysconfig.get_paths()['purelib'])") \
 	    BARGEIN_SHARED=$${BARGEIN_SHARED:-$(abspath ..)/shared} \

@@ -1,9 +1,10 @@
 """What does the light noise suppressor do to speech, beside the one of WebRTC?
 
 Clean and noisy pairs of one talker (VoiceBank+DEMAND), and the same clean speech with other recorded noises at 0 and
-10 dB over its speech, all at 16 kHz: PESQ-WB and STOI against the clean speech, means over the files, for our two
-presets beside webrtc-noise-gain's level 2 and no suppressor; and CPU seconds per second of sound. The sound is
-`audio/noise` in BARGEIN_SHARED, or in `shared` beside the repository; without it, or without pesq, pystoi or
+10 dB over its speech, all at 16 kHz: PESQ-WB and STOI against the clean speech, DNSMOS (what a listening test would say
+of speech, of background and of both, as a network learnt it; of pieces longer than a second), means over the files, for
+our two presets beside webrtc-noise-gain's level 2 and no suppressor; and CPU seconds per second of sound. The sound is
+`audio/noise` in BARGEIN_SHARED, or in `shared` beside the repository; without it, or without pesq, pystoi, speechmos or
 webrtc-noise-gain, nothing is measured and one line says so.
 """
 
@@ -14,6 +15,7 @@ import os
 import time
 import wave
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +90,22 @@ def nothing(noisy: Sound) -> tuple[Sound, float]:
     return noisy, 0.0
 
 
-def judge(run: Callable[[Sound], tuple[Sound, float]], scenes: list[Scene]) -> tuple[float, float, float]:
-    """PESQ-WB, STOI, CPU seconds per second of sound."""
+@dataclass(frozen=True)
+class Judgement:
+    """Means over the scenes."""
+
+    pesq: float
+    stoi: float
+    speech: float  # DNSMOS P.835, 1 to 5
+    background: float
+    overall: float
+    cost: float  # CPU seconds per second of sound
+
+
+def judge(run: Callable[[Sound], tuple[Sound, float]], scenes: list[Scene]) -> Judgement:
     from pesq import pesq  # type: ignore[import-not-found,unused-ignore]
     from pystoi import stoi  # type: ignore[import-not-found,unused-ignore]
+    from speechmos import dnsmos  # type: ignore[import-not-found,unused-ignore]
 
     scores = []
     spent = heard = 0.0
@@ -102,9 +116,11 @@ def judge(run: Callable[[Sound], tuple[Sound, float]], scenes: list[Scene]) -> t
         heard += len(noisy) / RATE
         out = out[round(delay_ms * RATE / 1000) :]
         size = min(len(out), len(clean))
-        scores.append((pesq(RATE, clean[:size], out[:size], "wb"), stoi(clean[:size], out[:size], RATE)))
-    quality, clarity = np.mean(scores, axis=0)
-    return float(quality), float(clarity), spent / heard
+        mos = dnsmos.run(out[:size].clip(-1, 1), RATE)
+        listened = (mos["sig_mos"], mos["bak_mos"], mos["ovrl_mos"])
+        scores.append((pesq(RATE, clean[:size], out[:size], "wb"), stoi(clean[:size], out[:size], RATE), *listened))
+    means = [float(mean) for mean in np.mean(scores, axis=0)]
+    return Judgement(means[0], means[1], means[2], means[3], means[4], spent / heard)
 
 
 def main() -> list[Row]:
@@ -116,11 +132,15 @@ def main() -> list[Row]:
         before, peer = judge(nothing, scenes), judge(webrtc, scenes)
         for preset in ("near_field", "far_field"):
             mine = judge(ours(preset), scenes)
-            rows.append((f"{name}, {preset}: PESQ-WB, against level 2", mine[0], peer[0], math.nan, "MOS"))
-            rows.append((f"{name}, {preset}: STOI, against none", mine[1], before[1], math.nan, "STOI"))
+            rows.append((f"{name}, {preset}: PESQ-WB, against level 2", mine.pesq, peer.pesq, math.nan, "MOS"))
+            rows.append((f"{name}, {preset}: STOI, against none", mine.stoi, before.stoi, math.nan, "STOI"))
+            for part in ("speech", "background", "overall"):
+                said = f"{name}, {preset}: DNSMOS {part}, against level 2"
+                rows.append((said, getattr(mine, part), getattr(peer, part), math.nan, "MOS"))
             if name == "pairs" and preset == "near_field":
-                rows.append(("CPU, 16 kHz, in Python", mine[2] * 1e3, peer[2] * 1e3, math.nan, "ms/s"))
-        rows.append((f"{name}: STOI of level 2, against none", peer[1], before[1], math.nan, "STOI"))
+                rows.append(("CPU, 16 kHz, in Python", mine.cost * 1e3, peer.cost * 1e3, math.nan, "ms/s"))
+        rows.append((f"{name}: STOI of level 2, against none", peer.stoi, before.stoi, math.nan, "STOI"))
+        rows.append((f"{name}: DNSMOS overall of level 2, against none", peer.overall, before.overall, math.nan, "MOS"))
     return rows
 
 
