@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from engine.audio.room import Room, random_room
 from engine.native import Block, lib, new
 from training.echo import chain
-from training.echo.export import as_rounded
 from training.echo.net import BANDS, Net
 from training.echo.sounds import Pool, talk
 from training.vad.pool import Sound
+from training.weights import as_rounded
 
 HOPS, HOP, SETTLE = 3000, 240, 300
 BIASES = (-1.5, -1.0, -0.5, 0.0, 0.5)

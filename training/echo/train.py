@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.echo.net import BANDS, Net, State, parameters
+from training.echo.net import BANDS, Net
+from training.recurrent import Learner, State, parameters
 
 BATCH, CHUNK = 64, 400
 AVERAGE = 0.998
@@ -111,35 +112,18 @@ class Scenes:
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
-class Learner:
-    """A network, the running average of its weights, and what moves them."""
+class NearLearner(Learner[Net]):
+    """How it learns from scenes."""
 
     def __init__(self, dropout: float, resume: Path | None) -> None:
-        self.net, self.mean = Net(dropout), Net()
-        self.mean.load_state_dict(self.net.state_dict())
-        if resume is not None:
-            kept = torch.load(resume)
-            self.net.load_state_dict(kept["net"])
-            self.mean.load_state_dict(kept["mean"])
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3, weight_decay=1e-2)
-        self.steps = 0
+        super().__init__(Net, dropout, resume)
         self.loss = np.zeros(2)
 
     def step(self, x: Tensor, y: Tensor, state: State | None, rate: float) -> State:
         """Learn from one chunk of every scene; returns the state at its end."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (self.steps + 1) / 40)
         logits, state = self.net(x, state)
         near, gains = losses(logits, y)
-        self.optimizer.zero_grad()
-        (near + GAINS * gains).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimizer.step()
-        self.steps += 1
-        keep = min(AVERAGE, 1 - 1 / (1 + self.steps / 10))
-        with torch.no_grad():
-            for old, new in zip(self.mean.parameters(), self.net.parameters(), strict=True):
-                old.lerp_(new, 1 - keep)
+        self.descend(near + GAINS * gains, rate, warm_up=40, average=AVERAGE)
         self.loss += 0.02 * (np.array([float(near.detach()), float(gains.detach())]) - self.loss)
         return state[0].detach(), state[1].detach()
 
@@ -153,10 +137,6 @@ class Learner:
             levels += louder * (levels > ABOVE_FLOOR)
             told = torch.from_numpy(y[:, at : at + CHUNK].astype(np.float32) / 255)
             state = self.step(chunk, told, state, rate)
-
-    def save(self, path: Path) -> None:
-        """For --resume and for training.echo.export."""
-        torch.save({"net": self.net.state_dict(), "mean": self.mean.state_dict()}, path)
 
 
 def main() -> None:
@@ -173,7 +153,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    learner = Learner(arguments.dropout, arguments.resume)
+    learner = NearLearner(arguments.dropout, arguments.resume)
     print(f"{parameters(learner.net)} parameters", flush=True)
     path = arguments.work / f"{arguments.name}.pt"
     aside = [load(part) for part in sorted((arguments.work / "dev").glob("*.npz"))]

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.vad.export import as_rounded
 from training.vad.net import Net
 from training.vad.train import load
+from training.weights import as_rounded
 
 
 def balanced_at(logits: np.ndarray, truth: np.ndarray) -> tuple[float, float]:

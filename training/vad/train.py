@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.vad.net import DELAY, Net, State, parameters
+from training.recurrent import Learner, State, parameters
+from training.vad.net import DELAY, Net
 
 BATCH, CHUNK = 96, 500
 AVERAGE = 0.9985
@@ -90,34 +91,18 @@ class Scenes:
         return torch.cat([f[0] for f in found]), torch.cat([f[1] for f in found])
 
 
-class Learner:
-    """A network, the running average of its weights, and what moves them."""
+class SpeechLearner(Learner[Net]):
+    """How it learns from scenes."""
 
     def __init__(self, dropout: float, resume: Path | None) -> None:
-        self.net, self.mean = Net(dropout), Net()
-        self.mean.load_state_dict(self.net.state_dict())
-        if resume is not None:
-            kept = torch.load(resume)
-            self.net.load_state_dict(kept["net"])
-            self.mean.load_state_dict(kept["mean"])
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3, weight_decay=1e-2)
-        self.steps, self.loss = 0, 0.0
+        super().__init__(Net, dropout, resume)
+        self.loss = 0.0
 
     def step(self, x: Tensor, y: Tensor, weight: Tensor, state: State | None, rate: float) -> State:
         """Learn from one chunk of every scene; returns the state at its end."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (self.steps + 1) / 50)
         logits, state = self.net(x, state)
         loss = loss_of(logits, y, weight)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimizer.step()
-        self.steps += 1
-        keep = min(AVERAGE, 1 - 1 / (1 + self.steps / 10))
-        with torch.no_grad():
-            for old, new in zip(self.mean.parameters(), self.net.parameters(), strict=True):
-                old.lerp_(new, 1 - keep)
+        self.descend(loss, rate, warm_up=50, average=AVERAGE)
         self.loss += 0.02 * (float(loss.detach()) - self.loss)
         return state[0].detach(), state[1].detach()
 
@@ -130,10 +115,6 @@ class Learner:
             chunk = x[:, at : at + CHUNK].clone()
             chunk[..., :LEVELS] += louder * (chunk[..., :LEVELS] > LEAST)
             state = self.step(chunk, y[:, at : at + CHUNK], weight, state, rate)
-
-    def save(self, path: Path) -> None:
-        """For --resume and for training.vad.export."""
-        torch.save({"net": self.net.state_dict(), "mean": self.mean.state_dict()}, path)
 
 
 def main() -> None:
@@ -150,7 +131,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
-    learner = Learner(arguments.dropout, arguments.resume)
+    learner = SpeechLearner(arguments.dropout, arguments.resume)
     print(f"{parameters(learner.net)} parameters", flush=True)
     path = arguments.work / f"{arguments.name}.pt"
     aside = [load(part) for part in sorted((arguments.work / "dev").glob("*.npz"))]
