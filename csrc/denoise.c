@@ -1,5 +1,6 @@
 #include "denoise.h"
 #include "ftz.h"
+#include "tame.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #define LEAST_SNR 0.0158489f /* -18 dB */
 #define CAUTION 2.0f        /* noise is reckoned 3 dB louder than estimated */
 #define MOST_SNR 1000.0f
-#define PEAK 4.0f
 
 static const struct preset {
     float power, floor_db;
@@ -149,18 +149,12 @@ static void suppress(rt_denoise *d, float *re, float *im)
     }
 }
 
-static float tame(float x)
-{
-    float y = x > PEAK ? PEAK : x < -PEAK ? -PEAK : x;
-    return fabsf(y) > 1e-15f ? y : 0.0f; /* which NaN is not */
-}
-
 void rt_denoise_process(rt_denoise *d, float *hop) RT_NONBLOCKING
 {
     float frame[RT_DENOISE_FRAME], re[RT_FFT_BINS], im[RT_FFT_BINS];
     uint64_t mode = rt_ftz_begin();
     for (uint32_t i = 0; i < RT_HOP; i++) {
-        float x = tame(hop[i]);
+        float x = rt_tame(hop[i]);
         frame[i] = d->past[i] * d->window[i];
         frame[RT_HOP + i] = x * d->window[RT_HOP + i];
         d->past[i] = x;

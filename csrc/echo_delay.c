@@ -1,5 +1,6 @@
 #include "echo_delay.h"
 #include "ftz.h"
+#include "tame.h"
 
 #include <math.h>
 #include <string.h>
@@ -45,8 +46,7 @@ static float phases(const rt_echo_delay *d, float *last, const float *hop, float
 {
     float frame[RT_ECHO_DELAY_FRAME], re[RT_FFT_BINS], im[RT_FFT_BINS], sum = 0.0f;
     for (uint32_t i = 0; i < RT_HOP; i++) {
-        float x = hop[i] > 4.0f ? 4.0f : hop[i] < -4.0f ? -4.0f : hop[i] == hop[i] ? hop[i] : 0.0f;
-        x = fabsf(x) > 1e-15f ? x : 0.0f;
+        float x = rt_tame(hop[i]);
         frame[i] = last[i] * d->window[i];
         frame[RT_HOP + i] = x * d->window[RT_HOP + i];
         last[i] = x;

@@ -1,6 +1,7 @@
 #include "echo_features.h"
 #include "ftz.h"
 #include "log10.h"
+#include "tame.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #define HIGHEST_HZ 8000.0
 #define FLOOR 1e-10f
 #define KEEPS 0.75f /* of the products, per hop: 40 ms */
-#define PEAK 4.0f
 
 enum { LAST_LINE = 160 }; /* 8 kHz */
 
@@ -72,17 +72,11 @@ void rt_echo_features_reset(rt_echo_features *f)
     f->turn = 0;
 }
 
-static float tame(float x)
-{
-    float y = x > PEAK ? PEAK : x < -PEAK ? -PEAK : x;
-    return fabsf(y) > 1e-15f ? y : 0.0f; /* which NaN is not */
-}
-
 static void spectrum(const rt_echo_features *f, float *past, const float *hop, float *re, float *im)
 {
     float frame[RT_ECHO_FRAME];
     for (uint32_t i = 0; i < RT_HOP; i++) {
-        float x = tame(hop[i]);
+        float x = rt_tame(hop[i]);
         frame[i] = past[i] * f->window[i];
         frame[RT_HOP + i] = x * f->window[RT_HOP + i];
         past[i] = x;

@@ -1,5 +1,6 @@
 #include "echo_filter.h"
 #include "ftz.h"
+#include "tame.h"
 
 #include <math.h>
 #include <string.h>
@@ -205,12 +206,6 @@ static void meet(rt_echo_filter *f, const rt_echo_spectrum *left)
         f->near[k] = f->met_mic[k] / MEETING;
 }
 
-static float tame(float x)
-{
-    float y = x > 4.0f ? 4.0f : x < -4.0f ? -4.0f : x;
-    return fabsf(y) > 1e-15f ? y : 0.0f; /* which NaN is not */
-}
-
 static float mean_square(const float *x)
 {
     float sum = 0.0f;
@@ -248,8 +243,8 @@ void rt_echo_filter_process(rt_echo_filter *f, const float *reference, const flo
     uint64_t mode = rt_ftz_begin();
     memmove(f->past, f->past + RT_HOP, (RT_ECHO_PAST - RT_HOP) * sizeof *f->past);
     for (uint32_t i = 0; i < RT_HOP; i++) {
-        f->past[RT_ECHO_PAST - RT_HOP + i] = tame(reference[i]);
-        mic[i] = tame(microphone[i]);
+        f->past[RT_ECHO_PAST - RT_HOP + i] = rt_tame(reference[i]);
+        mic[i] = rt_tame(microphone[i]);
     }
     for (uint32_t at = 0; at < RT_HOP; at += RT_ECHO_BLOCK)
         block(f, RT_HOP - RT_ECHO_BLOCK - at, mic + at, left + at, echo + at);

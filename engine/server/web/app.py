@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from engine.errors import ConnectionLost
@@ -279,23 +280,20 @@ def app(
     Without keys it answers its own machine only, by Host, Origin and, where the ASGI server tells it, the address of
     the client. Raises ConfigError for an `access` that needs keys and has none.
     """
-    chosen = {
-        "responder": responder,
-        "options": options,
-        "voice": voice,
-        "detector": detector,
-        "rng": rng,
-        "recogniser": recogniser,
-        "access": access,
-        "credentials": credentials,
-    }
     if access is not None:
         access.check(credentials is not None and credentials.keys)
-
-    async def make() -> Site:
-        return await made(**chosen)  # type: ignore[arg-type]
-
-    return App(make)
+    site = partial(
+        made,
+        responder=responder,
+        options=options,
+        voice=voice,
+        detector=detector,
+        rng=rng,
+        recogniser=recogniser,
+        access=access,
+        credentials=credentials,
+    )
+    return App(site)
 
 
 __all__ = ["App", "AsgiConnection", "app", "made", "request_of"]
