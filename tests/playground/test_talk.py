@@ -52,6 +52,13 @@ def likeness(part: Shorts, whole: Shorts) -> tuple[float, int]:
     return float(np.median([score for score, _ in found])), int(np.median([place for _, place in found]))
 
 
+def question_before(left: Shorts, ended_ms: float) -> tuple[float, float]:
+    """How alike the question is to what was recorded just before `ended_ms`, and how many ms later it ends there."""
+    begin = max(0, int((ended_ms / 1000 - QUESTION_S - 1) * RATE))
+    alike, at = likeness(voice(int(RATE * QUESTION_S)), left[begin : int((ended_ms / 1000 + 1) * RATE)])
+    return alike, (begin + at + RATE * QUESTION_S) / RATE * 1000 - ended_ms
+
+
 @pytest.fixture(scope="module")
 def conversation(chromium: Any, served: Served, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One conversation with an interruption in it: the page's events, its files, what it shows."""
@@ -118,14 +125,14 @@ def test_the_rest_that_nobody_heard_is_marked(conversation: Any) -> None:
 
 def test_the_recording_has_both_sides_in_their_places(conversation: Any) -> None:
     left, right = read_stereo(conversation["wav"])
-    alike, at = likeness(voice(int(RATE * QUESTION_S)), left[: 12 * RATE])
-    assert alike > 0.95, "the microphone's sound, through two resamplers"
     timeline = conversation["timeline"]
     assert abs(timeline["duration_ms"] - left.size / RATE * 1000) <= 1
     assert left.size == right.size
-    ended_ms = (at + RATE * QUESTION_S) / RATE * 1000
-    ends = [answer["speech_ended_ms"] for answer in timeline["answers"]]  # of several: the speech comes again
-    assert min(abs(end - ended_ms) for end in ends) < 250, "where the speech in it ends"
+    ends = [answer["speech_ended_ms"] for answer in timeline["answers"]]
+    # The same words come again 8 s later: each place is looked at by itself.
+    alike, place = max(question_before(left, end) for end in ends)
+    assert alike > 0.95, "the microphone's sound, through two resamplers"
+    assert abs(place) < 250, "where the speech in it ends"
     begin_ms = edges(right)[0][0] / RATE * 1000
     assert begin_ms > ends[0]
     heard_ms = timeline["answers"][0]["first_heard_ms"]
