@@ -91,6 +91,7 @@ class DeviceSound:
         self._slept = _sleep_clock()
         self._away_since: float | None = None
         self._fed = 0  # frames of silence in place of the microphone since then
+        self._told_loss = False  # since then
 
     def opened_with(
         self, duplex: Duplex, streams: Sequence[Stream], found: Pair, priority: int, probe: Probe | None = None
@@ -249,24 +250,30 @@ class DeviceSound:
             except Exception:
                 _log.exception("on_event of the device failed")
 
+    def _tell_loss(self, reason: str) -> None:
+        self._told_loss = True
+        self._tell(DeviceEvent("lost", f"{self._names} lost: {reason}"))
+
+    def _tell_return(self, usual: DeviceEvent) -> None:
+        """`usual`, or that it is back: what was only to be opened again may have been gone just then."""
+        event = DeviceEvent("back", f"{self._names} back after {usual.seconds:.1f} s", usual.seconds)
+        self._tell(event if self._told_loss else usual)
+        self._told_loss = False
+
     async def _recover(self, reason: str) -> None:
         """Close what is dead, send silence in its place, and come back."""
         plans = [stream.plan for stream in self.streams]
         dead_start = all(stream.callback.stats().callbacks == 0 for stream in self.streams)
         names = self._names
         if not dead_start:
-            self._tell(DeviceEvent("lost", f"{names} lost: {reason}"))
+            self._tell_loss(reason)
         await self._go_away()
         if not self._patience.reopen:
             raise DeviceError(f"{names} lost: {reason}")
         away = await self._come_back(plans)
         if self._probe is not None and not dead_start:
             self._probe.died(away, time.monotonic())
-        self._tell(
-            DeviceEvent("dead start", f"{names} died at its start and was opened again", away)
-            if dead_start
-            else DeviceEvent("back", f"{names} back after {away:.1f} s", away)
-        )
+        self._tell_return(DeviceEvent("dead start", f"{names} died at its start and was opened again", away))
 
     async def _step_aside(self) -> None:
         """Another device has come that PortAudio does not know yet, and while this one is open it will not look."""
@@ -274,7 +281,9 @@ class DeviceSound:
         await self._go_away()
         await self._while_away(asyncio.create_task(RENEWAL.over()))
         away = await self._come_back(plans)
-        self._tell(DeviceEvent("renewed", f"{self._names} opened again, since another device had to be found", away))
+        self._tell_return(
+            DeviceEvent("renewed", f"{self._names} opened again, since another device had to be found", away)
+        )
 
     async def _follow_probe(self, probe: Probe) -> None:
         """Open the streams again with more latency, if that is what they need."""
@@ -286,7 +295,8 @@ class DeviceSound:
         await self._go_away()
         await self._while_away(asyncio.create_task(self.in_thread(partial(probe.grown, ms))))
         away = await self._come_back(plans)
-        self._tell(DeviceEvent("latency", f"{self._names} lost sound at {before:g} ms, opened with {ms:g} ms", away))
+        text = f"{self._names} lost sound at {before:g} ms, opened with {ms:g} ms"
+        self._tell_return(DeviceEvent("latency", text, away))
 
     @property
     def _names(self) -> str:
@@ -313,6 +323,8 @@ class DeviceSound:
                 await self._close_streams()
                 if not self._patience.reopen:
                     raise
+                if not self._told_loss:
+                    self._tell_loss(str(error))
             pause = min(pause * 2 or WATCH_S, LONGEST_PAUSE_S)
             await self._while_away(asyncio.create_task(asyncio.sleep(pause)))
         away = time.monotonic() - self._away_since

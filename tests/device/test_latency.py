@@ -171,6 +171,25 @@ def test_a_device_that_loses_sound_is_opened_again_with_more(
     assert known is not None and known >= 45.0
 
 
+def test_a_device_that_goes_while_it_is_given_more_is_told_lost_and_back(
+    world: World, losing: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency_module, "SETTLING_S", 0.0)
+
+    def lose() -> bool:
+        losing[0] += 1
+        return "back" in world.kinds()
+
+    async def main() -> None:
+        probe = Probe(FOUND, 10.0, latencies(tmp_path))
+        async with opened(world, SoundSettings(), probe=probe), asyncio.timeout(60):
+            world.refusals = 3
+            await beating(world, lose)
+
+    asyncio.run(main())
+    assert world.kinds()[:2] == ["lost", "back"]
+
+
 def test_every_kind_of_loss_counts(world: World) -> None:
     async def main() -> None:
         async with opened(world, SoundSettings()):

@@ -62,6 +62,19 @@ def test_a_stream_that_dies_at_its_start_is_opened_again_without_a_loss(world: W
     assert world.kinds() == ["dead start"]
 
 
+def test_one_that_is_gone_after_a_death_at_its_start_is_told_lost_and_back(world: World) -> None:
+    world.dead_starts = 1
+
+    async def body(_sound: DeviceSound) -> None:
+        world.refusals = 3
+        await until(lambda: len(world.opened) == 2)
+        await beating(world, lambda: "back" in world.kinds())
+
+    assert run(world, body)
+    assert world.kinds() == ["lost", "back"]
+    assert "it is busy" in world.events[0].text
+
+
 def test_a_device_that_is_unplugged_is_found_by_name_when_it_returns(world: World) -> None:
     async def body(sound: DeviceSound) -> None:
         world.opened[0].beat()
