@@ -16,9 +16,12 @@ enum {
 };
 
 static const rt_echo_suppress_config gates[] = {
-    [RT_ECHO_BY_NET] = {.open_at = 0.12f, .close_at = 0.08f, .open_hops = 1, .hold_hops = 20, .comfort = 0},
-    [RT_ECHO_BY_RULE] = {.open_at = 0.5f, .close_at = 0.5f, .open_hops = 3, .hold_hops = 15, .comfort = 0},
+    [RT_ECHO_BY_NET] = {.open_at = 0.3f, .close_at = 0.2f, .open_hops = 1, .hold_hops = 20, .soft = 1},
+    [RT_ECHO_BY_RULE] = {.open_at = 0.5f, .close_at = 0.5f, .open_hops = 3, .hold_hops = 15},
 };
+
+/* Below which nobody is near, and what is heard is echo. */
+static const float nobody[] = {[RT_ECHO_BY_NET] = 0.08f, [RT_ECHO_BY_RULE] = 0.5f};
 
 size_t rt_echo_size(void) { return RT_ALIGN64(sizeof(rt_echo)); }
 
@@ -58,7 +61,7 @@ void rt_echo_reset(rt_echo *e)
     e->before = e->after = 0.0f;
     e->silent = RT_ECHO_CLEAR_HOPS + UNKNOWN_HOPS;
     e->unanswered = e->right = 0;
-    e->result = (rt_echo_result){.delay_ms = -1.0f, .noise_db = -120.0f};
+    e->result = (rt_echo_result){.fit = 1.0f, .delay_ms = -1.0f, .noise_db = -120.0f};
 }
 
 static float mean_square(const float *x)
@@ -120,10 +123,11 @@ void rt_echo_process(rt_echo *e, const float *reference, const float *microphone
     else
         rt_echo_suppress_pass(&e->suppress, &e->features, e->config.way == RT_ECHO_HALF_DUPLEX && playing ? -1.0f : 1.0f, silent, out);
     e->result.near = near;
+    e->result.fit = rt_echo_linear_fit(&e->linear);
     e->result.delay_ms = lag < 0 ? -1.0f : (float)(lag * 1000 * RT_HOP) / RT_RATE;
     e->result.open = (uint32_t)rt_echo_suppress_open(&e->suppress);
     e->result.playing = (uint32_t)playing;
-    judge(e, lag >= 0, playing, near >= gates[e->config.judge].close_at);
+    judge(e, lag >= 0, playing, near >= nobody[e->config.judge]);
     e->result.noise_db = rt_echo_suppress_noise_db(&e->suppress);
     if (result != NULL)
         *result = e->result;

@@ -46,6 +46,7 @@ typedef struct rt_echo_config {
 typedef struct rt_echo_result {
     float near;         /* 0..1: probability that somebody near speaks; .5 is the balanced decision */
     float erle_db;      /* by how much the linear filter takes the echo down, over the last second or so of it; 0 before any */
+    float fit;          /* 0..1: what the filter's echo should be multiplied with to fit the microphone best; 1 while it is about right */
     float delay_ms;     /* from reference to echo; -1 while none is known */
     float noise_db;     /* of the room, dB re full scale; -120 while it is not known */
     uint32_t open;      /* the gate lets the near end through */

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define PI 3.14159265358979323846
+#define OPEN_POWER 0.5f      /* of the detector's gains while the gate is open */
+#define SHUT_POWER 2.0f      /* while it is closed and nobody is near */
 #define OPEN_FLOOR 0.05f     /* -26 dB */
 #define SHUT 0.003f          /* -50 dB */
 #define AFTER_FLOOR 0.3f     /* -10 dB */
@@ -12,7 +14,7 @@
 #define EXPECTED 31.6228f    /* 15 dB: SNR of speech where it is present */
 #define FOLLOWS 0.1f         /* share of the newest in the noise, per hop: 100 ms */
 #define SMOOTH 0.9f          /* of the power that lowers it */
-#define LEAST_SHARE 0.1f    /* of what is left */
+#define LEAST_SHARE 0.05f   /* of what is left */
 #define BELOW 0.7f           /* of the noise, from which on less is believed */
 
 enum {
@@ -28,7 +30,7 @@ int rt_echo_suppress_set(rt_echo_suppress *s, const rt_echo_suppress_config *con
 {
     const rt_echo_suppress_config *c = config;
     if (!(c->open_at >= 0.0f && c->open_at <= 1.0f && c->close_at >= 0.0f && c->close_at <= c->open_at) || c->open_hops < 1 || c->open_hops > 100 ||
-        c->hold_hops > 100 || c->comfort > 1)
+        c->hold_hops > 100 || c->soft > 1 || c->comfort > 1)
         return RT_BAD_ARGUMENT;
     s->config = *c;
     return RT_OK;
@@ -64,7 +66,7 @@ void rt_echo_suppress_reset(rt_echo_suppress *s)
     memset(s->present, 0, sizeof s->present);
     for (uint32_t b = 0; b < RT_ECHO_NOISES; b++)
         s->noise[b] = s->smooth[b] = s->least[b] = LEAST;
-    s->learnt = s->waited = s->heard = s->unheard = s->open = 0;
+    s->learnt = s->waited = s->quiet = s->heard = s->unheard = s->open = 0;
     s->random = 1;
     s->room = 0.0f;
 }
@@ -98,8 +100,9 @@ static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, const 
         all += power[b];
     if (!(all > LEAST * RT_ECHO_NOISES))
         return; /* digital silence teaches nothing */
+    int as_heard = quiet || s->quiet == LEARNING; /* a room that was heard alone is not guessed at */
     for (uint32_t b = 0; b < RT_ECHO_NOISES; b++) {
-        float p = (quiet || b == RT_ECHO_BANDS ? power[b] : power[b] * not_echo(gains[b])) + LEAST, noise = s->noise[b];
+        float p = (as_heard || b == RT_ECHO_BANDS ? power[b] : power[b] * not_echo(gains[b])) + LEAST, noise = s->noise[b];
         s->smooth[b] = s->learnt + s->waited == 0 ? p : SMOOTH * s->smooth[b] + (1.0f - SMOOTH) * p;
         s->least[b] = s->waited < WARMING || s->smooth[b] < s->least[b] ? s->smooth[b] : s->least[b];
         if (s->learnt < LEARNING)
@@ -114,6 +117,7 @@ static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, const 
         s->learnt = s->waited++ == WAITING ? LEARNING : s->learnt;
     else
         s->learnt += s->learnt < LEARNING;
+    s->quiet += quiet && s->quiet < LEARNING;
     s->room = s->noise[RT_ECHO_BANDS] * (RT_ECHO_LINES - LAST_LINE - 1);
     for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
         s->room += s->noise[b] / seen->weight[b];
@@ -171,12 +175,20 @@ static void decide(rt_echo_suppress *s, float near)
         s->open = 0;
 }
 
-static float limited(const rt_echo_suppress *s, float gain, uint32_t silent)
+/* To which power the detector's gains are taken; 0: they are not asked. */
+static float power_of(const rt_echo_suppress *s, float near, uint32_t silent)
 {
-    float least = silent >= RT_ECHO_CLEAR_HOPS ? 1.0f : silent >= RT_ECHO_TAIL_HOPS ? AFTER_FLOOR : OPEN_FLOOR;
-    if (!s->open && silent < RT_ECHO_TAIL_HOPS)
-        return SHUT;
-    gain = gain > 0.0f ? sqrtf(gain) : 0.0f;
+    float clear = near < s->config.open_at ? near / s->config.open_at : 1.0f;
+    if (s->open || silent >= RT_ECHO_TAIL_HOPS)
+        return OPEN_POWER;
+    return s->config.soft ? SHUT_POWER - (SHUT_POWER - OPEN_POWER) * clear : 0.0f;
+}
+
+static float limited(const rt_echo_suppress *s, float gain, float power, uint32_t silent)
+{
+    float playing = s->open ? OPEN_FLOOR : SHUT;
+    float least = silent >= RT_ECHO_CLEAR_HOPS ? 1.0f : silent >= RT_ECHO_TAIL_HOPS ? AFTER_FLOOR : playing;
+    gain = gain > 0.0f && power > 0.0f ? powf(gain, power) : 0.0f;
     return gain > 1.0f ? 1.0f : gain > least ? gain : least;
 }
 
@@ -186,8 +198,9 @@ void rt_echo_suppress_process(rt_echo_suppress *s, const rt_echo_features *seen,
     uint64_t mode = rt_ftz_begin();
     decide(s, near);
     learn_room(s, seen, gains, silent >= RT_ECHO_TAIL_HOPS && !s->open);
+    float power = power_of(s, near, silent);
     for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
-        limits[b] = limited(s, gains[b], silent);
+        limits[b] = limited(s, gains[b], power, silent);
     rt_echo_features_gain(seen, limits, gain);
     to_sound(s, seen, gain, out);
     rt_ftz_end(mode);

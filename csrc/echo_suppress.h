@@ -5,14 +5,15 @@
  *
  * The gate opens when somebody is near (probability of at least open_at for open_hops) and closes hold_hops after it was last close_at. While the
  * loudspeaker sounds, or did within 300 ms, what comes through an open gate has half of the detector's gains in dB (a talker loses
- * less than echo does), not below -26 dB, and a closed one -50 dB.
+ * less than echo does), not below -26 dB. A closed one has -50 dB, or where it is soft between half of them and twice them, the less near
+ * anybody seems: a talker who is not noticed yet is made softer, not cut off, and what is no echo stays.
  * For 300 ms more the gains are not below -10 dB, whoever is near; then all comes through as it is.
  *
  * Comfort noise follows the room: in each band its power while the loudspeaker is silent and nobody speaks (T. Gerkmann, R. C. Hendriks, IEEE
- * TASLP 2012), lowered at any time when less is heard that the detector takes for no echo. In a room that is never quiet the least of its
- * first second is taken. Added is what the gains took of it, so its level is the room's, open or closed.
+ * TASLP 2012), lowered at any time when less is heard. In a room that is never quiet the least of its first second is taken, lowered when less is
+ * heard that the detector takes for no echo. Added is what the gains took of it, so its level is the room's, open or closed.
  *
- * One flat struct, one stream, one thread. Work: one transform of 480 points, 500 random numbers where there is comfort noise, RT_ECHO_BANDS exponentials.
+ * One flat struct, one stream, one thread. Work: one transform of 480 points, 500 random numbers where there is comfort noise, RT_ECHO_BANDS exponentials and powers.
  */
 #ifndef RT_ECHO_SUPPRESS_H
 #define RT_ECHO_SUPPRESS_H
@@ -27,6 +28,7 @@ enum { RT_ECHO_SUPPRESS_DELAY = 120 }; /* samples */
 typedef struct rt_echo_suppress_config {
     float open_at, close_at; /* 0..1, close_at not above open_at */
     uint32_t open_hops, hold_hops; /* of 10 ms; 1..100 and 0..100 */
+    uint32_t soft;           /* 1: a closed gate takes by the detector's gains; 0: -50 dB of everything */
     uint32_t comfort;        /* 1: noise like the room's in place of what is taken away; 0: none */
 } rt_echo_suppress_config;
 
@@ -58,7 +60,7 @@ struct rt_echo_suppress {
     float noise[RT_ECHO_NOISES], smooth[RT_ECHO_NOISES], present[RT_ECHO_NOISES], least[RT_ECHO_NOISES];
     float room; /* mean square of its noise */
     float tail[RT_ECHO_FALL];
-    uint32_t learnt, waited, heard, unheard, open, random;
+    uint32_t learnt, waited, quiet, heard, unheard, open, random;
 };
 
 /* gains: RT_ECHO_BANDS, 0..1. near: probability. silent: hops since the loudspeaker last sounded. out: RT_HOP samples. */

@@ -6,9 +6,13 @@
 #include "denoise.h"
 #include "highpass.h"
 
-enum { LOST_HOPS = 1000, SURE_HOPS = 100 };
+enum { LOST_HOPS = 1000, SURE_HOPS = 100, LASTING_HOPS = 20, FORGETS = 2 };
 
-#define NEAR 0.4f /* probability of somebody near in a hop that counts; bench/echo_events.py says what others do */
+/* Chosen in simulated rooms with bench/echo_events.py. */
+#define NEAR 0.6f      /* probability of somebody near from which speech counts at once */
+#define MAYBE 0.1f     /* from which it does when it lasts */
+#define CLEAR 0.8f     /* probability of speech that lasts */
+#define LOST 0.4f      /* fit of the filter below which it does not know the echo: right after the delay jumped, say */
 
 static void *part(const rt_hearing *h, size_t offset) { return (unsigned char *)(uintptr_t)h + offset; }
 
@@ -131,13 +135,24 @@ void rt_hearing_hear(rt_hearing *h, float *hop, const float *reference, int play
     tell(h);
 }
 
-float rt_hearing_near(const rt_hearing *h, float probability) RT_NONBLOCKING
+/* Whether clear speech has lasted that the canceller does not take for nothing but echo. */
+static int lasts(rt_hearing *h, float probability)
 {
-    if (h->echo_offset == 0 || !h->echo.playing)
-        return probability;
-    if (h->way == RT_ECHO_CANCEL && h->echo.converged && h->echo.delay_ms < 0.0f) /* there is no echo to be taken for somebody */
-        return probability;
-    if (h->way == RT_ECHO_HALF_DUPLEX || h->echo.near < NEAR || (!h->echo.converged && probability < h->config.unsure_threshold))
+    if (probability >= CLEAR && h->echo.near >= MAYBE && h->echo.fit >= LOST)
+        h->clear_hops += h->clear_hops < LASTING_HOPS;
+    else
+        h->clear_hops -= h->clear_hops < FORGETS ? h->clear_hops : FORGETS;
+    return h->clear_hops == LASTING_HOPS;
+}
+
+float rt_hearing_near(rt_hearing *h, float probability) RT_NONBLOCKING
+{
+    if (h->echo_offset == 0 || !h->echo.playing || (h->way == RT_ECHO_CANCEL && h->echo.converged && h->echo.delay_ms < 0.0f)) {
+        h->clear_hops = 0;
+        return probability; /* there is no echo to be taken for somebody */
+    }
+    int near = lasts(h, probability) || (h->echo.near >= NEAR && h->echo.fit >= LOST);
+    if (h->way == RT_ECHO_HALF_DUPLEX || !near || (!h->echo.converged && probability < h->config.unsure_threshold))
         return 0.0f;
     return probability;
 }

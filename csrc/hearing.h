@@ -9,8 +9,9 @@
  *
  * Echo (echo.h), in four modes:
  *   OFF          nothing: headphones. The reference is not looked at.
- *   AEC          the canceller. While the loudspeaker sounds, speech counts for an interruption only where the canceller finds somebody near, and
- *                until it has learnt the room only from `unsure_threshold` on (rt_hearing_near).
+ *   AEC          the canceller. While the loudspeaker sounds, speech counts for an interruption only where the canceller finds somebody near, or
+ *                does not rule it out for 200 ms of clear speech; not while its filter does not fit what is heard, and until it has learnt the
+ *                room only from `unsure_threshold` on (rt_hearing_near).
  *   HALF_DUPLEX  the last resort: while something plays, and as long after it as its echo is on its way (300 ms more), silence takes the
  *                microphone's place, and nobody can interrupt. The delay is learnt all the same.
  *   AUTO         AEC, and half duplex in its place from when an echo was heard for 10 s of playing without the canceller learning to take it
@@ -61,8 +62,8 @@ void rt_hearing_reset(rt_hearing *hearing);
 /* In place: what the detector hears. `reference`: what the loudspeaker plays, RT_HOP samples, read only with echo. `playing`: a reply is under way,
  * also in its pauses. `talk`: the button of push-to-talk is held, so half duplex does not act. */
 void rt_hearing_hear(rt_hearing *hearing, float *hop, const float *reference, int playing, int talk) RT_NONBLOCKING;
-/* Of what was heard last: the probability of near-end speech for an interruption, where the detector says `probability`. */
-float rt_hearing_near(const rt_hearing *hearing, float probability) RT_NONBLOCKING;
+/* Once after each `hear`, of what was heard: the probability of near-end speech for an interruption, where the detector says `probability`. */
+float rt_hearing_near(rt_hearing *hearing, float probability) RT_NONBLOCKING;
 /* In place: what is sent. `probability` of speech in what was heard last, 0..1. */
 void rt_hearing_shape(rt_hearing *hearing, float *hop, float probability) RT_NONBLOCKING;
 /* Samples that `hear` adds, and hops that `shape` adds to them. */
@@ -83,6 +84,7 @@ struct rt_hearing {
     size_t highpass_offset, echo_offset, denoise_offset, agc_offset; /* 0: none */
     rt_echo_result echo;          /* of the last hop */
     int half, way;                /* half duplex is in force; the canceller's way (enum rt_echo_way) */
+    uint32_t clear_hops;           /* of lasting speech */
     uint32_t lost_hops, sure_hops; /* of playing, with an echo that the canceller does not master; and that it does */
     rt_hearing_stats stats;
     rt_board board;

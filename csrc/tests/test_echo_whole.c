@@ -118,12 +118,13 @@ static void without_a_reference_all_comes_through(void)
 /* In place of the echo stands the room's noise, at its level. */
 static void noise_is_the_rooms(void)
 {
-    build(2400, 1.0f, 0.003f);
+    build(2400, 1.0f, 0.01f);
     run(RT_ECHO_CANCEL, 1, 0);
-    CHECK_NEAR(db(power(out, 3 * RT_RATE, LENGTH), 0.003 * 0.003), 0.0, judge == RT_ECHO_BY_NET ? 1.5 : 4.0);
-    CHECK_NEAR(results[HOPS - 1].noise_db, -50.5, judge == RT_ECHO_BY_NET ? 1.5 : 4.0);
-    run(RT_ECHO_CANCEL, 0, 0);
-    CHECK(db(power(out, 3 * RT_RATE, LENGTH), 0.003 * 0.003) < -10.0); /* and none where it is not wanted */
+    double with = db(power(out, 3 * RT_RATE, LENGTH), 0.01 * 0.01);
+    CHECK_NEAR(with, 0.0, judge == RT_ECHO_BY_NET ? 1.5 : 4.0);
+    CHECK_NEAR(results[HOPS - 1].noise_db, -40.0, judge == RT_ECHO_BY_NET ? 1.5 : 4.0);
+    run(RT_ECHO_CANCEL, 0, 0); /* none is added where it is not wanted; the network leaves what is no echo */
+    CHECK(db(power(out, 3 * RT_RATE, LENGTH), 0.01 * 0.01) < (judge == RT_ECHO_BY_NET ? with - 0.5 : -10.0));
 }
 
 static void other_ways(void)

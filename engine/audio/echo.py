@@ -19,7 +19,7 @@ RATE = int(lib.RT_RATE)
 HOP = int(lib.RT_HOP)
 
 RESULT = np.dtype(
-    [("near", "<f4"), ("erle_db", "<f4"), ("delay_ms", "<f4"), ("noise_db", "<f4"), ("open", "<u4"),
+    [("near", "<f4"), ("erle_db", "<f4"), ("fit", "<f4"), ("delay_ms", "<f4"), ("noise_db", "<f4"), ("open", "<u4"),
      ("converged", "<u4"), ("playing", "<u4")]
 )  # fmt: skip
 """What is known after one hop of 10 ms; see the properties of EchoCanceller."""
