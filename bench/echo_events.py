@@ -156,11 +156,11 @@ class Count:
     interruptions: dict[str, int]
 
 
-def alone(kind: str, rooms: int) -> Count:
+def alone(kind: str, rooms: range) -> Count:
     """Nobody speaks in the room."""
     voices, tunes, other = talkers(), music(), [noise.sound for noise in noises()]
     count = Count(0.0, {}, {})
-    for seed in range(rooms):
+    for seed in rooms:
         rng = np.random.default_rng([seed, len(kind)])
         far = (
             television(rng, voices, tunes)
@@ -190,11 +190,11 @@ class Barge:
     interruption: float | None
 
 
-def spoken(ser_db: float, rooms: int) -> Iterator[dict[str, Barge]]:
+def spoken(ser_db: float, rooms: range) -> Iterator[dict[str, Barge]]:
     """Utterances over a voice, three to a room, after pauses long enough for the policy to rest."""
     voices = talkers()
     chosen = [each for each in utterances() if each.group.startswith(("read", "demo"))]
-    for seed in range(rooms):
+    for seed in rooms:
         rng = np.random.default_rng([seed, 77])
         far, near = _row(rng, voices, 0.3), np.zeros(SECONDS * RATE, np.float32)
         placed: list[tuple[int, Utterance]] = []
@@ -231,7 +231,7 @@ def _head(title: str) -> Iterator[str]:
     yield "| --- |" + " --- |" * (title.count("|") + len(WAYS))
 
 
-def tables(minutes: int) -> Iterator[str]:
+def tables(minutes: int, first: int) -> Iterator[str]:
     """Both tables as Markdown, line by line."""
     kinds = ["voices"]
     if music():
@@ -239,13 +239,14 @@ def tables(minutes: int) -> Iterator[str]:
     yield from _head("nobody speaks: ducks a minute / interruptions | minutes")
     for kind in [*kinds, "voices, noises in the room"]:
         share = 1.0 if kind == "voices" else 0.2
-        count = alone(kind, round(share * minutes * 60 / (SECONDS - SETTLE_HOPS / 100)))
+        rooms = round(share * minutes * 60 / (SECONDS - SETTLE_HOPS / 100))
+        count = alone(kind, range(first, first + rooms))
         cells = [f"{count.ducks[way] / count.minutes:.2f} / {count.interruptions[way]}" for way in WAYS]
         yield f"| {kind} | {count.minutes:.1f} | " + " | ".join(cells) + " |"
     yield ""
     yield from _head("interruptions caught, % (ms to duck, to interruption: median/p95) | n")
     for ser in SERS:
-        found = list(spoken(ser, round(0.8 * minutes)))
+        found = list(spoken(ser, range(first, first + round(0.8 * minutes))))
         cells = []
         for way in WAYS:
             caught = [each[way].interruption for each in found]
@@ -259,6 +260,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--minutes", type=int, default=30, help="of voices as far end, nobody near; the rest in proportion"
     )
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first room: nothing was chosen in those from 200 on"
+    )
     arguments = parser.parse_args()
-    for line in tables(arguments.minutes):
+    for line in tables(arguments.minutes, arguments.first):
         print(line, flush=True)

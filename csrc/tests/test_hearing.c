@@ -225,8 +225,40 @@ static void the_parts_do_their_work(void)
     free(d);
 }
 
+/* While something plays: somebody near counts at once, clear speech that the canceller does not rule out when it lasts, and nothing does while the
+ * filter does not fit what is heard. */
+static void who_may_interrupt(void)
+{
+    rt_hearing_config config = {.echo = RT_ECHO_MODE_AEC, .unsure_threshold = 0.8f};
+    rt_hearing *h = check_memory(rt_hearing_size(&config));
+    CHECK_EQUAL(rt_hearing_init(h, &config), RT_OK);
+    h->echo = (rt_echo_result){.near = 0.7f, .fit = 1.0f, .delay_ms = 40.0f, .converged = 1, .playing = 1};
+    CHECK_NEAR(rt_hearing_near(h, 0.4f), 0.4, 1e-6);
+    h->echo.fit = 0.3f;
+    CHECK_NEAR(rt_hearing_near(h, 1.0f), 0.0, 1e-6);
+    h->echo.fit = 1.0f;
+    h->echo.near = 0.2f;
+    for (int i = 0; i < 19; i++)
+        CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.0, 1e-6);
+    CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.9, 1e-6);
+    CHECK_NEAR(rt_hearing_near(h, 0.5f), 0.0, 1e-6);
+    for (int i = 0; i < 2; i++)
+        CHECK_NEAR(rt_hearing_near(h, 0.9f), i == 1 ? 0.9 : 0.0, 1e-6); /* a gap is not a beginning */
+    h->echo.near = 0.05f;
+    CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.0, 1e-6);
+    h->echo.near = 0.7f;
+    h->echo.converged = 0;
+    CHECK_NEAR(rt_hearing_near(h, 0.7f), 0.0, 1e-6);
+    CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.9, 1e-6);
+    h->echo.playing = 0;
+    h->echo.near = 0.0f;
+    CHECK_NEAR(rt_hearing_near(h, 0.3f), 0.3, 1e-6);
+    free(h);
+}
+
 int main(void)
 {
+    who_may_interrupt();
     static const rt_hearing_config nothing;
     what_is_refused();
     sound_keeps_its_place();
