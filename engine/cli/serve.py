@@ -7,7 +7,9 @@ import gc
 import signal
 import ssl
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ async def run(options: Namespace, interrupts: Interrupts) -> int:
             tls=tls,
             front=options.front,
         ) as running:
-            _reload_on_hangup(credentials.ring)
+            _read_again_on_hangup(credentials.ring, tls, options)
             gc.collect()
             gc.freeze()  # half of what a collection would look at, with a hundred sessions, is modules that stay
             _tell(running, kept)
@@ -72,19 +74,27 @@ async def run(options: Namespace, interrupts: Interrupts) -> int:
     return 0
 
 
-def _reload_on_hangup(ring: KeyRing) -> None:
-    """SIGHUP reads the file of keys again; without one it ends the program, as it always does."""
+def _read_again_on_hangup(ring: KeyRing, tls: ssl.SSLContext | None, options: Namespace) -> None:
+    """SIGHUP reads the file of keys and that of the certificate again; without any it ends the program, as always."""
 
-    def reload() -> None:
-        try:
-            ring.reload()
-        except ConfigError as error:
-            say(f"{error}; the keys stay as they were")
-        else:
-            say(f"the keys were read again: {len(ring.current)}")
+    def hangup() -> None:
+        if ring.reloadable:
+            _again(ring.reload, "the keys", lambda: f": {len(ring.current)}")
+        if tls is not None and options.tls_cert is not None:
+            read = partial(certificates.read_again, tls, options.tls_cert, options.tls_key)
+            _again(read, "certificate and key", lambda: "")
 
-    if ring.reloadable:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+    if ring.reloadable or options.tls_cert is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
+
+
+def _again(read: Callable[[], None], what: str, found: Callable[[], str]) -> None:
+    try:
+        read()
+    except ConfigError as error:
+        say(f"{error}; {what} stay as they were")
+    else:
+        say(f"{what} were read again{found()}")
 
 
 def _tell(running: server.Server, certificate: Path | None) -> None:

@@ -65,8 +65,8 @@ examples:
 SERVE = f"""\
 Prints `listening on ws://HOST:PORT/v1/realtime and http://HOST:PORT/` when clients may come. Without keys it serves
 this machine only; with keys (--keys-file, or BARGEIN_API_KEYS) everybody has to show one, or a client secret made with
-one; SIGHUP reads the file again. On stderr there is a line for every turn and session (--log). Ctrl-C ends it, SIGTERM
-lets sessions finish first (--drain); both with exit code 0.
+one. SIGHUP reads keys and certificate again. On stderr there is a line for every turn and session (--log). Ctrl-C ends
+it, SIGTERM lets sessions finish first (--drain); both with exit code 0.
 
 responders:
   echo             your own voice comes back

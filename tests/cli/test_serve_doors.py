@@ -17,6 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from engine.server.web.certificates import self_signed
 from tests.cli.harness import finish, run
 from tests.cli.test_serve import served
 
@@ -105,8 +106,37 @@ def test_a_certificate_of_its_own(tmp_path: Path) -> None:
         ran = finish(process)
     assert ran.code == 0
     assert key.read_text() not in ran.out + ran.err
-    with served("--tls-cert", certificate, "--tls-key", key) as (process, url):
-        assert api(url, "/healthz", certificate)[0] == 200
+
+
+@pytest.mark.parametrize("front", ["asgi", "bare"])
+def test_a_renewed_certificate_is_read_at_hangup(tmp_path: Path, front: str) -> None:
+    def put(name: str) -> Path:
+        renewed = self_signed([], tmp_path / name)[1]
+        for suffix in (".pem", ".key"):
+            (tmp_path / f"now{suffix}").write_bytes(renewed.with_suffix(suffix).read_bytes())
+        return renewed
+
+    def told(process: subprocess.Popen[str], words: str) -> str:
+        assert process.stderr is not None
+        process.send_signal(signal.SIGHUP)
+        while words not in (line := process.stderr.readline()):
+            assert line
+        return line
+
+    first = put("first")
+    files = ["--tls-cert", tmp_path / "now.pem", "--tls-key", tmp_path / "now.key"]
+    with served(*files, "--front", front, "--drain", 0) as (process, url):
+        with opened(url, ssl=ssl.create_default_context(cafile=first)) as there:
+            second = put("second")
+            assert api(url, "/healthz", first)[0] == 200
+            assert told(process, "read again") == "bargein: certificate and key were read again\n"
+            there.ping().wait(10)
+        assert api(url, "/healthz", second)[0] == 200
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            api(url, "/healthz", first)
+        (tmp_path / "now.key").write_bytes(first.with_suffix(".key").read_bytes())
+        assert "no certificate with its key" in told(process, "stay as they were")
+        assert api(url, "/healthz", second)[0] == 200
         process.send_signal(signal.SIGINT)
         assert finish(process).code == 0
 

@@ -32,6 +32,19 @@ OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 def from_files(certificate: str | Path, key: str | Path) -> ssl.SSLContext:
     """TLS 1.2 and later with a chain and its key, both PEM. Raises ConfigError, which never shows what is in a file."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    _load(context, certificate, key)
+    return context
+
+
+def read_again(context: ssl.SSLContext, certificate: str | Path, key: str | Path) -> None:
+    """What the files hold now, for connections from now on; those there are keep theirs. Raises ConfigError as
+    `from_files`; then nothing has changed.
+    """
+    from_files(certificate, key)  # a chain without its key would be half loaded
+    _load(context, certificate, key)
+
+
+def _load(context: ssl.SSLContext, certificate: str | Path, key: str | Path) -> None:
     for path in (certificate, key):
         try:
             Path(path).open("rb").close()
@@ -44,7 +57,6 @@ def from_files(certificate: str | Path, key: str | Path) -> ssl.SSLContext:
         raise ConfigError(
             f"TLS: {certificate} and {key} are no certificate with its key ({problem}); give PEM files without password"
         ) from None
-    return context
 
 
 def self_signed(hosts: Sequence[str], folder: Path, now: datetime | None = None) -> tuple[ssl.SSLContext, Path]:
@@ -148,4 +160,4 @@ def _general(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-__all__ = ["default_folder", "from_files", "self_signed"]
+__all__ = ["default_folder", "from_files", "read_again", "self_signed"]
