@@ -14,17 +14,26 @@ from engine.errors import ConfigError
 from engine.realtime.redaction import scrub
 from engine.realtime.usage import Prices
 
-WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", list: "a list"}
+WORDS = {
+    str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path", list: "a list",
+    tuple: "a list of texts",
+}  # fmt: skip
 ECHO = ("auto", "aec", "half_duplex", "off")
 LATENCY = ("auto", "low")
 NOISE = ("off", "near_field", "far_field")
 LOGS = ("logfmt", "json", "none")
-SERVED = ("host", "port", "burst", "session_s", "max_sessions", "keys_file", "drain", "log")
+FRONTS = ("auto", "asgi", "bare")
+SERVED = (
+    "host", "port", "front", "tls_cert", "tls_key", "allowed_host", "allow_origin", "keys_file", "sessions_per_key",
+    "burst", "session_s", "max_sessions", "drain", "log",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting. `kind` is str, int, float, bool, Path, or list (of whole numbers); or it is one of `words`."""
+    """One setting. `kind` is str, int, float, bool, Path, list (of whole numbers) or tuple (a list of texts); or it is
+    one of `words`.
+    """
 
     name: str
     kind: type
@@ -51,6 +60,8 @@ class Key:
                 value = self.kind(text)
             elif self.kind is list:
                 value = [int(part) for part in text.split(",")]
+            elif self.kind is tuple:
+                value = text.replace(",", " ").split()
             elif self.kind is bool:
                 value = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
         except (ValueError, KeyError):
@@ -61,12 +72,15 @@ class Key:
         """The value, if it is one. Raises `ConfigError`."""
         if isinstance(value, str) and value in self.words:
             return value
-        kind: Any = str if self.kind is Path else self.kind
+        alike: dict[type, type] = {Path: str, tuple: list}  # as TOML has it
+        kind: Any = alike.get(self.kind, self.kind)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise self._error(value, where, f"give {self._wanted}")
-        if kind is list and not (value and all(isinstance(each, int) and 0 <= each <= 31 for each in value)):
+        if self.kind is tuple and not all(isinstance(each, str) and each.strip() for each in value):
+            raise self._error(value, where, f"give {self._wanted}")
+        if self.kind is list and not (value and all(isinstance(each, int) and 0 <= each <= 31 for each in value)):
             raise self._error(value, where, "give channels from 0 to 31, such as [0, 1]")
         if self.choices and value not in self.choices:
             raise self._error(value, where, f"use {', '.join(self.choices)}")
@@ -128,10 +142,16 @@ KEYS: tuple[Key, ...] = (
     Key("talk.volume", float, 1.0, "loudness, linear", 0, 4),
     Key("serve.host", str, "127.0.0.1", "where `serve` listens"),
     Key("serve.port", int, 8765, "0 takes any free one", 0, 65535),
+    Key("serve.front", str, "auto", "asgi: all of HTTP; bare: WebSocket and GET; auto", choices=FRONTS),
+    Key("serve.tls_cert", Path, None, "TLS with the certificate, and its chain, of this PEM file"),
+    Key("serve.tls_key", Path, None, "its key, PEM without password"),
+    Key("serve.allowed_host", tuple, (), "clients may call this server so, beside localhost: HOST[:PORT]"),
+    Key("serve.allow_origin", tuple, (), "pages of there may use it: https://app.example.com"),
     Key("serve.burst", float, None, "sound is sent so many times faster than real time"),
     Key("serve.session_s", float, None, "longest session"),
     Key("serve.max_sessions", int, None, "connections at a time"),
     Key("serve.keys_file", Path, None, "file with the API keys of clients; see `bargein serve --help`"),
+    Key("serve.sessions_per_key", int, 16, "sessions of one key at a time", 1),
     Key("serve.drain", float, 10.0, "seconds that sessions may go on after SIGTERM", 0, 86400),
     Key("serve.log", str, "logfmt", "lines of turns and sessions: logfmt, json or none", choices=LOGS),
     *_of("barge_in", BargeIn),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import SUPPRESS, Action, ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from typing import NoReturn
 
 from engine.cli.servelog import log_options
@@ -15,6 +15,14 @@ class NoKey(Action):
         to.error(
             "--key is no option, everyone could read it in the list of processes: use --key-file or OPENAI_API_KEY"
         )
+
+
+class Several(Action):
+    """Each use adds to a list; the first puts it in the place of what the settings say."""
+
+    def __call__(self, _to: ArgumentParser, found: Namespace, value: object, _option: str | None = None) -> None:
+        kept = getattr(found, self.dest)
+        setattr(found, self.dest, [value] if kept is self.default else [*kept, value])
 
 
 def demo_options(to: ArgumentParser) -> None:
@@ -90,15 +98,15 @@ def serve_options(to: ArgumentParser) -> None:
     doors = to.add_argument_group("who may come in, beside programs of this machine")
     doors.add_argument(
         "--allowed-host",
-        action="append",
-        default=[],
+        action=Several,
+        default=(),
         metavar="HOST[:PORT]",
         help="clients may call this server so; may be repeated (default: localhost, 127.0.0.0/8 and [::1] only)",
     )
     doors.add_argument(
         "--allow-origin",
-        action="append",
-        default=[],
+        action=Several,
+        default=(),
         metavar="ORIGIN",
         help="pages of there may use it, such as https://app.example.com; may be repeated; * with keys (default: none)",
     )

@@ -103,6 +103,17 @@ def test_hearing_of_the_file_and_of_options(home: Path) -> None:
     assert config.hearing(options) == Hearing(highpass_hz=100, noise_strength=1.5, agc_dbfs=-20)
 
 
+def test_the_doors_of_the_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(home, '[serve]\nfront = "asgi"\ntls_cert = "c.pem"\nallowed_host = ["a.test", "b.test:80"]\n')
+    served = parsed(["serve"])
+    assert (served.front, served.tls_cert, served.tls_key) == ("asgi", str(path.parent / "c.pem"), None)
+    assert (served.allowed_host, served.allow_origin) == (["a.test", "b.test:80"], ())
+    options = parsed(["serve", "--allowed-host", "c.test", "--allowed-host", "d.test", "--allow-origin", "https://x"])
+    assert (options.allowed_host, options.allow_origin) == (["c.test", "d.test"], ["https://x"])  # in their place
+    monkeypatch.setenv("BARGEIN_SERVE_ALLOWED_HOST", "e.test, f.test")
+    assert parsed(["serve"]).allowed_host == ["e.test", "f.test"]
+
+
 def test_a_path_is_seen_from_the_file(home: Path) -> None:
     path = write(home, '[server]\nkey_file = "key"\n')
     assert parsed(["file", "a.wav"]).key_file == str(path.parent / "key")
@@ -121,6 +132,9 @@ def test_a_path_is_seen_from_the_file(home: Path) -> None:
         ("[device]\nlatency_ms = 0.5\n", ["latency_ms is 0.5", "1 to 2000"]),
         ('[device]\necho = "loud"\n', ["device.echo is 'loud'", "auto, aec, half_duplex, off"]),
         ("[device]\nloudspeaker_channels = [0, 99]\n", ["loudspeaker_channels", "0 to 31"]),
+        ('[serve]\nallowed_host = "a.test"\n', ["serve.allowed_host is 'a.test'", "a list of texts"]),
+        ("[serve]\nallow_origin = [1]\n", ["serve.allow_origin", "a list of texts"]),
+        ('[serve]\nfront = "best"\n', ["serve.front is 'best'", "auto, asgi, bare"]),
         ("[device\n", ["is no TOML", "line 1"]),
         ("[talk]\nplain = 1\n", ["talk.plain is 1", "true or false"]),
     ],
