@@ -15,9 +15,16 @@ enum {
     CONVERGED_HOPS = 50
 };
 
-static const rt_echo_suppress_config gates[] = {
-    [RT_ECHO_BY_NET] = {.open_at = 0.3f, .close_at = 0.2f, .open_hops = 1, .hold_hops = 20, .soft = 1},
-    [RT_ECHO_BY_RULE] = {.open_at = 0.5f, .close_at = 0.5f, .open_hops = 3, .hold_hops = 15},
+/* By whom is judged and for whom: people hear a room that comes and goes, a recogniser hears speech against silence. */
+static const rt_echo_suppress_config gates[2][2] = {
+    [RT_ECHO_BY_NET] = {
+        {.open_at = 0.2f, .close_at = 0.12f, .open_hops = 1, .hold_hops = 25},
+        {.open_at = 0.3f, .close_at = 0.1f, .open_hops = 1, .hold_hops = 30, .soft = 1, .comfort = 1},
+    },
+    [RT_ECHO_BY_RULE] = {
+        {.open_at = 0.5f, .close_at = 0.5f, .open_hops = 3, .hold_hops = 15},
+        {.open_at = 0.5f, .close_at = 0.5f, .open_hops = 3, .hold_hops = 15, .comfort = 1},
+    },
 };
 
 /* Below which nobody is near, and what is heard is echo. */
@@ -29,9 +36,7 @@ int rt_echo_set(rt_echo *e, const rt_echo_config *config) RT_NONBLOCKING
 {
     if (config->way < RT_ECHO_CANCEL || config->way > RT_ECHO_HALF_DUPLEX || config->judge < RT_ECHO_BY_NET || config->judge > RT_ECHO_BY_RULE)
         return RT_BAD_ARGUMENT;
-    rt_echo_suppress_config gate = gates[config->judge];
-    gate.comfort = config->comfort;
-    if (rt_echo_suppress_set(&e->suppress, &gate) != RT_OK)
+    if (config->comfort > 1 || rt_echo_suppress_set(&e->suppress, &gates[config->judge][config->comfort]) != RT_OK)
         return RT_BAD_ARGUMENT;
     e->config = *config;
     return RT_OK;
@@ -40,7 +45,7 @@ int rt_echo_set(rt_echo *e, const rt_echo_config *config) RT_NONBLOCKING
 int rt_echo_init(rt_echo *e, const rt_echo_config *config)
 {
     memset(e, 0, sizeof *e);
-    rt_echo_suppress_init(&e->suppress, &gates[RT_ECHO_BY_NET]);
+    rt_echo_suppress_init(&e->suppress, &gates[RT_ECHO_BY_NET][0]);
     if (rt_echo_set(e, config) != RT_OK)
         return RT_BAD_ARGUMENT;
     rt_echo_linear_init(&e->linear);

@@ -39,7 +39,7 @@ enum rt_echo_judge {
 typedef struct rt_echo_config {
     int way;          /* rt_echo_way */
     int judge;        /* rt_echo_judge */
-    uint32_t comfort; /* 1: noise like the room's in place of what is suppressed; 0: none */
+    uint32_t comfort; /* 1, for people: noise like the room's in place of what is suppressed, and a softer gate. 0, for machines: silence */
 } rt_echo_config;
 
 /* Of the last hop. */

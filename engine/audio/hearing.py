@@ -37,8 +37,10 @@ class Hearing:
     `echo` says what becomes of the loudspeaker's sound in the microphone:
 
     - "aec" takes it away (5 ms of delay). While the loudspeaker sounds, speech interrupts only where the canceller
-      finds somebody near, and until it has learnt the room only from a probability of `unsure_threshold` (0..1) on.
-      `comfort_noise` puts noise like the room's in place of what is suppressed.
+      finds somebody near, or does not rule it out for 200 ms of clear speech; until it has learnt the room only from
+      a probability of `unsure_threshold` (0..1) on.
+      `comfort_noise` is for people: noise like the room's in place of what is suppressed, and nothing is cut off
+      hard. Without it silence is: a recogniser hears speech better against it.
     - "half_duplex" is the last resort: silence is sent while a reply plays and as long after it as its echo is on its
       way, and nobody can interrupt.
     - "off" does nothing: headphones.
