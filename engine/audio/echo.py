@@ -38,7 +38,8 @@ class EchoCanceller:
 
     `way`: "cancel" leaves the near end alone; "linear" suppresses nothing after the linear filter, so some echo is
     left; "half_duplex" lets nothing through while the loudspeaker sounds. `comfort_noise`, for people, puts noise like
-    the room's where echo was suppressed and cuts nothing off hard; without it, for a recogniser, there is silence. `judge` is who tells whether somebody is near: a small network ("net"), or a "rule".
+    the room's where echo was suppressed and cuts nothing off hard; without it, for a recogniser, there is silence.
+    `judge` is who tells whether somebody is near: a small network ("net"), or a "rule".
     `skew_ppm`, -500 to 500: how much faster the reference's clock runs than the microphone's, for two recordings of two
     devices; the reference is resampled to the microphone's clock (out then comes only that for which both are there,
     skew_ppm of the time later and later; flush gives the rest).
