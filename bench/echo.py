@@ -44,6 +44,12 @@ PLOT = Path(__file__).with_name("echo.svg")
 TABLE = Path(__file__).with_name("echo.md")
 COLOURS = {"ours": "#c0392b", "linear filter alone": "#e08e0b", "AEC3": "#2f7ed8"}
 
+HEAD = """# Echo cancellers
+
+`python bench/echo.py{}` made this table in one run; what the columns mean stands at its top. Means, worst in brackets.
+
+"""
+
 
 @dataclass
 class Canceller:
@@ -285,6 +291,6 @@ if __name__ == "__main__":
     text = table(measured(chosen, arguments.full, arguments.only), chosen)
     print("\n".join(text))
     if arguments.output:
-        arguments.output.write_text("# Echo cancellers\n\n" + "\n".join(text) + "\n", encoding="utf-8")
+        arguments.output.write_text(HEAD.format(" --full" * arguments.full) + "\n".join(text) + "\n", encoding="utf-8")
     if arguments.plot:
         picture(arguments.plot)
