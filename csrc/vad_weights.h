@@ -466,7 +466,7 @@ static const float rt_vad_exit_scale[2] = {
 };
 
 static const float rt_vad_exit_bias[2] = {
--0.59124f,-0.19083f,
+-0.69124f,-0.19083f,
 };
 
 #endif
