@@ -261,7 +261,7 @@ if __name__ == "__main__":
         "--minutes", type=int, default=30, help="of voices as far end, nobody near; the rest in proportion"
     )
     parser.add_argument(
-        "--first", type=int, default=0, help="number of the first room: nothing was chosen in those from 200 on"
+        "--first", type=int, default=0, help="number of the first room: nothing was chosen in those from 500 on"
     )
     arguments = parser.parse_args()
     for line in tables(arguments.minutes, arguments.first):

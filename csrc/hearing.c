@@ -11,7 +11,7 @@ enum { LOST_HOPS = 1000, SURE_HOPS = 100, LASTING_HOPS = 20, FORGETS = 2 };
 /* Chosen in simulated rooms with bench/echo_events.py. */
 #define NEAR 0.6f      /* probability of somebody near from which speech counts at once */
 #define MAYBE 0.1f     /* from which it does when it lasts */
-#define CLEAR 0.8f     /* probability of speech that lasts */
+#define CLEAR 0.9f     /* probability of speech that lasts */
 #define LOST 0.4f      /* fit of the filter below which it does not know the echo: right after the delay jumped, say */
 
 static void *part(const rt_hearing *h, size_t offset) { return (unsigned char *)(uintptr_t)h + offset; }

@@ -239,17 +239,17 @@ static void who_may_interrupt(void)
     h->echo.fit = 1.0f;
     h->echo.near = 0.2f;
     for (int i = 0; i < 19; i++)
-        CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.0, 1e-6);
-    CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.9, 1e-6);
+        CHECK_NEAR(rt_hearing_near(h, 0.95f), 0.0, 1e-6);
+    CHECK_NEAR(rt_hearing_near(h, 0.95f), 0.95, 1e-6);
     CHECK_NEAR(rt_hearing_near(h, 0.5f), 0.0, 1e-6);
     for (int i = 0; i < 2; i++)
-        CHECK_NEAR(rt_hearing_near(h, 0.9f), i == 1 ? 0.9 : 0.0, 1e-6); /* a gap is not a beginning */
+        CHECK_NEAR(rt_hearing_near(h, 0.95f), i == 1 ? 0.95 : 0.0, 1e-6); /* a gap is not a beginning */
     h->echo.near = 0.05f;
-    CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.0, 1e-6);
+    CHECK_NEAR(rt_hearing_near(h, 0.95f), 0.0, 1e-6);
     h->echo.near = 0.7f;
     h->echo.converged = 0;
     CHECK_NEAR(rt_hearing_near(h, 0.7f), 0.0, 1e-6);
-    CHECK_NEAR(rt_hearing_near(h, 0.9f), 0.9, 1e-6);
+    CHECK_NEAR(rt_hearing_near(h, 0.95f), 0.95, 1e-6);
     h->echo.playing = 0;
     h->echo.near = 0.0f;
     CHECK_NEAR(rt_hearing_near(h, 0.3f), 0.3, 1e-6);
