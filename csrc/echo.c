@@ -18,7 +18,7 @@ enum {
 /* By whom is judged and for whom: people hear a room that comes and goes, a recogniser hears speech against silence. */
 static const rt_echo_suppress_config gates[2][2] = {
     [RT_ECHO_BY_NET] = {
-        {.open_at = 0.2f, .close_at = 0.12f, .open_hops = 1, .hold_hops = 25},
+        {.open_at = 0.15f, .close_at = 0.1f, .open_hops = 1, .hold_hops = 25},
         {.open_at = 0.3f, .close_at = 0.1f, .open_hops = 1, .hold_hops = 30, .soft = 1, .comfort = 1},
     },
     [RT_ECHO_BY_RULE] = {

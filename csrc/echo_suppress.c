@@ -7,6 +7,8 @@
 #define PI 3.14159265358979323846
 #define OPEN_POWER 0.5f      /* of the detector's gains while the gate is open */
 #define SHUT_POWER 2.0f      /* while it is closed and nobody is near */
+#define NOBODY 0.05f         /* probability below which nobody is near, */
+#define OF_ROOM 0.3f         /* and a soft gate lets through no more than this share of the room's noise */
 #define OPEN_FLOOR 0.05f     /* -26 dB */
 #define SHUT 0.003f          /* -50 dB */
 #define AFTER_FLOOR 0.3f     /* -10 dB */
@@ -89,13 +91,20 @@ static float not_echo(float gain)
     return share > LEAST_SHARE ? share : LEAST_SHARE;
 }
 
-static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, const float *gains, int quiet)
+/* Of a line above 8 kHz, where there is no filter. */
+static float top_power(const rt_echo_features *seen)
 {
-    float power[RT_ECHO_NOISES], top = 0.0f, all = 0.0f;
-    rt_echo_features_power(seen, RT_ECHO_LEFT, power);
+    float top = 0.0f;
     for (uint32_t k = LAST_LINE + 1; k < RT_ECHO_LINES; k++)
         top += seen->re[k] * seen->re[k] + seen->im[k] * seen->im[k];
-    power[RT_ECHO_BANDS] = top / (float)((RT_ECHO_LINES - LAST_LINE - 1) * RT_HOP);
+    return top / (float)((RT_ECHO_LINES - LAST_LINE - 1) * RT_HOP);
+}
+
+static void learn_room(rt_echo_suppress *s, const rt_echo_features *seen, const float *gains, int quiet)
+{
+    float power[RT_ECHO_NOISES], all = 0.0f;
+    rt_echo_features_power(seen, RT_ECHO_LEFT, power);
+    power[RT_ECHO_BANDS] = top_power(seen);
     for (uint32_t b = 0; b < RT_ECHO_NOISES; b++)
         all += power[b];
     if (!(all > LEAST * RT_ECHO_NOISES))
@@ -192,6 +201,25 @@ static float limited(const rt_echo_suppress *s, float gain, float power, uint32_
     return gain > 1.0f ? 1.0f : gain > least ? gain : least;
 }
 
+static float under(float gain, float noise, float heard)
+{
+    float most = sqrtf(OF_ROOM * noise / (heard + LEAST));
+    return gain < most ? gain : most > SHUT ? most : SHUT;
+}
+
+/* What is left of an echo is not to be heard above the room. */
+static void under_the_room(const rt_echo_suppress *s, const rt_echo_features *seen, float *limits, float *gain)
+{
+    float heard[RT_ECHO_BANDS];
+    rt_echo_features_power(seen, RT_ECHO_LEFT, heard);
+    for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
+        limits[b] = under(limits[b], s->noise[b], heard[b]);
+    rt_echo_features_gain(seen, limits, gain);
+    float top = under(gain[LAST_LINE], s->noise[RT_ECHO_BANDS], top_power(seen));
+    for (uint32_t k = LAST_LINE + 1; k < RT_ECHO_LINES; k++)
+        gain[k] = top;
+}
+
 void rt_echo_suppress_process(rt_echo_suppress *s, const rt_echo_features *seen, const float *gains, float near, uint32_t silent, float *out) RT_NONBLOCKING
 {
     float limits[RT_ECHO_BANDS], gain[RT_ECHO_LINES];
@@ -201,7 +229,10 @@ void rt_echo_suppress_process(rt_echo_suppress *s, const rt_echo_features *seen,
     float power = power_of(s, near, silent);
     for (uint32_t b = 0; b < RT_ECHO_BANDS; b++)
         limits[b] = limited(s, gains[b], power, silent);
-    rt_echo_features_gain(seen, limits, gain);
+    if (!s->open && s->config.soft && near < NOBODY && silent < RT_ECHO_TAIL_HOPS && s->learnt == LEARNING)
+        under_the_room(s, seen, limits, gain);
+    else
+        rt_echo_features_gain(seen, limits, gain);
     to_sound(s, seen, gain, out);
     rt_ftz_end(mode);
 }

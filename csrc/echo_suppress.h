@@ -6,7 +6,7 @@
  * The gate opens when somebody is near (probability of at least open_at for open_hops) and closes hold_hops after it was last close_at. While the
  * loudspeaker sounds, or did within 300 ms, what comes through an open gate has half of the detector's gains in dB (a talker loses
  * less than echo does), not below -26 dB. A closed one has -50 dB, or where it is soft between half of them and twice them, the less near
- * anybody seems: a talker who is not noticed yet is made softer, not cut off, and what is no echo stays.
+ * anybody seems, and when nobody does, no more than softly under the room's noise: a talker who is not noticed yet is made softer, not cut off.
  * For 300 ms more the gains are not below -10 dB, whoever is near; then all comes through as it is.
  *
  * Comfort noise follows the room: in each band its power while the loudspeaker is silent and nobody speaks (T. Gerkmann, R. C. Hendriks, IEEE

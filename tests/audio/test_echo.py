@@ -137,7 +137,7 @@ def test_comfort_noise_is_at_the_level_of_the_room() -> None:
     noise = room_noise(len(far), 0.003)
     canceller = EchoCanceller(16000)
     out = whole(canceller, echo_of(far, 16000, 60) + noise, far)
-    assert abs(20 * np.log10(out[4 * 16000 :].std() / noise.std())) < 2.5
+    assert abs(20 * np.log10(out[4 * 16000 :].std() / noise.std())) < 2
     canceller.process(noise[:1600], None)
     silent = whole(EchoCanceller(16000, comfort_noise=False), echo_of(far, 16000, 60) + noise, far)
     assert silent[4 * 16000 :].std() < 0.8 * noise.std()
@@ -309,7 +309,7 @@ def test_a_recorded_talker_stays() -> None:
     mic, far = recorded(f"{name}_mic"), recorded(f"{name}_lpb")
     size = min(len(mic), len(far))
     out = at_once(mic, far, "cancel")
-    assert likeness(out, mic[:size]) > 0.975
+    assert likeness(out, mic[:size]) > 0.98
 
 
 def test_other_rates_of_one_recording_say_the_same() -> None:
